@@ -1,0 +1,160 @@
+// Package addresses is the arithmetic of address blocks: where they come
+// from, which of them are free, and which addresses in them are whose.
+package addresses
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+)
+
+// Pool is a range out of which blocks are handed out.
+type Pool struct {
+	Range netip.Prefix
+	// Except is a part of the range that is never handed out; it may be invalid.
+	Except netip.Prefix
+	// Coarsest is the length of the largest block that the pool hands out.
+	Coarsest int
+}
+
+// Public is the simulated public range: the benchmarking range of RFC 2544,
+// without its first /24, which is the yard's own.
+func Public() Pool {
+	return Pool{
+		Range:    netip.MustParsePrefix("198.18.0.0/15"),
+		Except:   netip.MustParsePrefix("198.18.0.0/24"),
+		Coarsest: 24,
+	}
+}
+
+// Private is where every project gets a /25 per metro. It is the part of
+// 10.0.0.0/8 that the real service used, and keeps clear of the ranges that
+// Kubernetes clusters take for pods and services by default.
+func Private() Pool {
+	return Pool{Range: netip.MustParsePrefix("10.64.0.0/11"), Coarsest: 25}
+}
+
+// PublicIPv6 is where every project gets a /56 per metro: the range that is
+// reserved for documentation.
+func PublicIPv6() Pool {
+	return Pool{Range: netip.MustParsePrefix("2001:db8::/32"), Coarsest: 56}
+}
+
+// Inside is the pool that a block is for the addresses assigned out of it,
+// none of which is larger than the given length.
+func Inside(block netip.Prefix, coarsest int) Pool {
+	return Pool{Range: block, Coarsest: coarsest}
+}
+
+// Next finds the first free block of a length at or after an address, or else
+// from the start of the pool. Taken tells whether exactly that block is in
+// use; Next takes care of the blocks in and around it.
+func (p Pool) Next(bits int, from netip.Addr, taken func(netip.Prefix) bool) (netip.Prefix, error) {
+	if bits < p.Coarsest || bits > p.Range.Addr().BitLen() {
+		return netip.Prefix{}, fmt.Errorf("a block of length /%d does not come from %s", bits, p.Range)
+	}
+	start := p.Range.Addr()
+	if !p.Range.Contains(from) {
+		from = start
+	}
+	first := netip.PrefixFrom(from, bits).Masked()
+	for block := first; ; {
+		if p.free(block, taken) {
+			return block, nil
+		}
+		next := Last(block).Next()
+		if !next.IsValid() || !p.Range.Contains(next) {
+			next = start
+		}
+		block = netip.PrefixFrom(next, bits)
+		if block == first {
+			return netip.Prefix{}, fmt.Errorf("no block of length /%d is left in %s", bits, p.Range)
+		}
+	}
+}
+
+func (p Pool) free(block netip.Prefix, taken func(netip.Prefix) bool) bool {
+	if p.Except.IsValid() && p.Except.Overlaps(block) {
+		return false
+	}
+	return !Overlaps(block, p.Coarsest, taken)
+}
+
+// finest is how far below a block its parts are looked for. Where blocks are
+// small and of one size, as in IPv6, there is nothing further down.
+const finest = 8
+
+// Overlaps tells whether any block that is in use is, holds, or lies in the
+// given one.
+func Overlaps(block netip.Prefix, coarsest int, taken func(netip.Prefix) bool) bool {
+	for _, around := range Around(block, coarsest) {
+		if taken(around) {
+			return true
+		}
+	}
+	deepest := min(block.Addr().BitLen(), block.Bits()+finest)
+	for bits := block.Bits(); bits <= deepest; bits++ {
+		for part := netip.PrefixFrom(block.Addr(), bits); ; {
+			if taken(part) {
+				return true
+			}
+			next := Last(part).Next()
+			if !next.IsValid() || !block.Contains(next) {
+				break
+			}
+			part = netip.PrefixFrom(next, bits)
+		}
+	}
+	return false
+}
+
+// Around lists the blocks that hold a block, up to the coarsest length.
+func Around(block netip.Prefix, coarsest int) []netip.Prefix {
+	var around []netip.Prefix
+	for bits := block.Bits() - 1; bits >= coarsest; bits-- {
+		around = append(around, netip.PrefixFrom(block.Addr(), bits).Masked())
+	}
+	return around
+}
+
+// Last is the last address of a block.
+func Last(block netip.Prefix) netip.Addr {
+	if block.Addr().Is4() {
+		raw := block.Masked().Addr().As4()
+		value := binary.BigEndian.Uint32(raw[:]) | uint32(uint64(1)<<(32-block.Bits())-1)
+		binary.BigEndian.PutUint32(raw[:], value)
+		return netip.AddrFrom4(raw)
+	}
+	raw := block.Masked().Addr().As16()
+	for bit := block.Bits(); bit < 128; bit++ {
+		raw[bit/8] |= 1 << (7 - bit%8)
+	}
+	return netip.AddrFrom16(raw)
+}
+
+// Host says which address of a block is the device's, and which its gateway.
+// In a /31 (and a /127) the gateway has the even address and the device the
+// odd one; in larger blocks the network's own address comes before them. A
+// single address is its own gateway.
+func Host(block netip.Prefix) (host, gateway netip.Addr) {
+	network := block.Masked().Addr()
+	switch length := network.BitLen() - block.Bits(); length {
+	case 0:
+		return network, network
+	case 1:
+		return network.Next(), network
+	default:
+		return network.Next().Next(), network.Next()
+	}
+}
+
+// Netmask writes a block's length as the API does: 255.255.255.254, or
+// ffff:…:fffe.
+func Netmask(block netip.Prefix) string {
+	ones := make([]byte, block.Addr().BitLen()/8)
+	for bit := range block.Bits() {
+		ones[bit/8] |= 1 << (7 - bit%8)
+	}
+	mask, _ := netip.AddrFromSlice(ones)
+	return mask.String()
+}

@@ -1,0 +1,71 @@
+package addresses
+
+import (
+	"net/netip"
+	"sync"
+)
+
+// Allocator chooses free blocks for transactions that run at the same time.
+// It is not what keeps a block from being handed out twice: the transaction's
+// conditions are, in this process and in any other. It only spares this
+// process the conflicts, and hands out what was freed last as late as it can.
+type Allocator struct {
+	mu sync.Mutex
+	// chosen are blocks of transactions that have not ended yet.
+	chosen map[netip.Prefix]struct{}
+	// cursors say, per pool and length, where to look next.
+	cursors map[cursor]netip.Addr
+}
+
+type cursor struct {
+	pool netip.Prefix
+	bits int
+}
+
+// NewAllocator returns an Allocator that starts each pool from its beginning.
+func NewAllocator() *Allocator {
+	return &Allocator{chosen: map[netip.Prefix]struct{}{}, cursors: map[cursor]netip.Addr{}}
+}
+
+// Choice is the blocks chosen for one transaction.
+type Choice struct {
+	allocator *Allocator
+	blocks    []netip.Prefix
+}
+
+// Choose begins the choice for one transaction. The caller ends it with
+// Release, after the transaction.
+func (a *Allocator) Choose() *Choice {
+	return &Choice{allocator: a}
+}
+
+// Next chooses a free block. Taken is as in Pool.Next.
+func (c *Choice) Next(pool Pool, bits int, taken func(netip.Prefix) bool) (netip.Prefix, error) {
+	a := c.allocator
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	at := cursor{pool: pool.Range, bits: bits}
+	block, err := pool.Next(bits, a.cursors[at], func(block netip.Prefix) bool {
+		_, chosen := a.chosen[block]
+		return chosen || taken(block)
+	})
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	a.cursors[at] = Last(block).Next()
+	a.chosen[block] = struct{}{}
+	c.blocks = append(c.blocks, block)
+	return block, nil
+}
+
+// Release lets go of all that was chosen. It may be called again.
+func (c *Choice) Release() {
+	a := c.allocator
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, block := range c.blocks {
+		delete(a.chosen, block)
+	}
+	c.blocks = nil
+}

@@ -1,0 +1,167 @@
+package apiserver
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/packetyard/packetyard/internal/apiserver/hardware"
+	"github.com/packetyard/packetyard/internal/apiserver/lifecycle"
+	"github.com/packetyard/packetyard/internal/apiserver/store"
+	"github.com/packetyard/packetyard/pkg/packet"
+)
+
+func (a *API) createDevice(r *request) (response, error) {
+	var body struct {
+		packet.DeviceCreate
+		TerminationTime terminationTime `json:"termination_time"`
+	}
+	if err := r.decode(&body); err != nil {
+		return response{}, err
+	}
+	input := body.DeviceCreate
+	input.TerminationTime = &body.TerminationTime.Timestamp
+	projectID := r.id()
+	if err := a.mustExist(r.ctx, projectID); err != nil {
+		return response{}, err
+	}
+	order, err := a.order(input)
+	if err != nil {
+		return response{}, err
+	}
+
+	id := uuid.NewString()
+	choice := a.allocator.Choose()
+	defer choice.Release()
+	err = a.store.Update(r.ctx, func(tx *store.Tx) error {
+		// An attempt that failed has chosen for nothing.
+		choice.Release()
+		project, ok := tx.Projects.Get(projectID)
+		if !ok {
+			return errNotFound()
+		}
+		keys, err := order.sshKeys(tx, projectID, r.token.UserID, a.clock.Now())
+		if err != nil {
+			return err
+		}
+		device := order.device(id, projectID, r.token.UserID, keys, a.clock.Now())
+		tx.Devices.Create(tx, device)
+		return a.addressDevice(tx, choice, project, device, order.network)
+	})
+	if err != nil {
+		return response{}, err
+	}
+	answer, err := a.answerDevice(r, http.StatusCreated, id)
+	answer.location = href("devices", id)
+	return answer, err
+}
+
+// terminationTime is a time whose error says which field it is of.
+type terminationTime struct{ packet.Timestamp }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *terminationTime) UnmarshalJSON(data []byte) error {
+	if err := t.Timestamp.UnmarshalJSON(data); err != nil {
+		return fmt.Errorf("termination_time: %w", err)
+	}
+	return nil
+}
+
+// mustExist refuses requests about a project that does not exist before it
+// finds fault with anything else.
+func (a *API) mustExist(ctx context.Context, projectID string) error {
+	return a.store.Read(ctx, func(s *store.Snapshot) error {
+		if _, ok := s.Projects.Get(projectID); !ok {
+			return errNotFound()
+		}
+		return nil
+	})
+}
+
+// device is the record of a new device.
+func (o *order) device(id, projectID, userID string, keys []string, now time.Time) *store.Device {
+	device := &store.Device{
+		ID:              id,
+		ProjectID:       projectID,
+		Hostname:        cmp.Or(o.input.Hostname, hardware.ShortID(id)+".packethost.net"),
+		Description:     o.input.Description,
+		Plan:            o.plan.Slug,
+		OperatingSystem: o.system.Slug,
+		Metro:           o.metro.Code,
+		Facility:        o.facility.Code,
+		BillingCycle:    cmp.Or(o.input.BillingCycle, "hourly"),
+		Tags:            o.input.Tags,
+		Userdata:        o.input.Userdata,
+		CustomData:      objectOnly(o.input.CustomData),
+		Storage:         objectOnly(o.input.Storage),
+		IPXEScriptURL:   o.input.IPXEScriptURL,
+		AlwaysPXE:       o.input.AlwaysPXE,
+		Locked:          o.input.Locked,
+		NetworkFrozen:   o.input.NetworkFrozen,
+		SSHKeyIDs:       keys,
+		RootPassword:    rand.Text(),
+		CreatedBy:       userID,
+		CreatedAt:       now,
+		UpdatedAt:       now,
+	}
+	if o.input.TerminationTime != nil && !o.input.TerminationTime.IsZero() {
+		device.TerminationTime = &o.input.TerminationTime.Time
+	}
+	lifecycle.Queue(device, now)
+	return device
+}
+
+// sshKeys says which keys a device lets in: those that are named, or else all
+// of its project and of the user who asks. Keys that are given in full become
+// keys of the project.
+func (o *order) sshKeys(tx *store.Tx, projectID, userID string, now time.Time) ([]string, error) {
+	var p problems
+	var ids []string
+	for _, id := range o.input.ProjectSSHKeys {
+		row, ok := tx.SSHKeys.Get(id)
+		if !ok || row.Value.ProjectID != projectID {
+			p.add("project_ssh_keys %q is no SSH key of the project", id)
+			continue
+		}
+		ids = append(ids, id)
+	}
+	for _, id := range o.input.UserSSHKeys {
+		if _, ok := tx.Users.Get(id); !ok {
+			p.add("user_ssh_keys %q is no user of the project", id)
+			continue
+		}
+		for _, row := range tx.SSHKeys.In(store.OfUser(id)) {
+			ids = append(ids, row.Value.ID)
+		}
+	}
+	if err := p.err(); err != nil {
+		return nil, err
+	}
+	for _, input := range o.input.SSHKeys {
+		key, err := newSSHKey(input, now)
+		if err != nil {
+			return nil, err
+		}
+		if existing := sameKey(tx.SSHKeys.In(store.InProject(projectID)), key); existing != "" {
+			ids = append(ids, existing)
+			continue
+		}
+		key.ProjectID = projectID
+		tx.SSHKeys.Create(tx, key)
+		ids = append(ids, key.ID)
+	}
+	named := len(o.input.ProjectSSHKeys) + len(o.input.UserSSHKeys) + len(o.input.SSHKeys)
+	if named == 0 && !o.input.NoSSHKeys {
+		for _, group := range []string{store.InProject(projectID), store.OfUser(userID)} {
+			for _, row := range tx.SSHKeys.In(group) {
+				ids = append(ids, row.Value.ID)
+			}
+		}
+	}
+	return ids, nil
+}

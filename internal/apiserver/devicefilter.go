@@ -1,0 +1,91 @@
+package apiserver
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/packetyard/packetyard/internal/apiserver/catalogue"
+	"github.com/packetyard/packetyard/internal/apiserver/hardware"
+	"github.com/packetyard/packetyard/internal/apiserver/store"
+)
+
+// deviceFilter is what a list of devices can be narrowed by. What is empty
+// does not narrow.
+type deviceFilter struct {
+	search, hostname, tag, mac, kind string
+	facilities, metros, categories   []string
+	reserved, terminating            string
+	catalogue                        *catalogue.Catalogue
+}
+
+func (a *API) deviceFilterOf(query url.Values) deviceFilter {
+	return deviceFilter{
+		search:      strings.ToLower(query.Get("search")),
+		hostname:    strings.ToLower(query.Get("hostname")),
+		tag:         query.Get("tag"),
+		mac:         strings.ToLower(query.Get("mac_address")),
+		kind:        query.Get("type"),
+		facilities:  commaList(query.Get("facility")),
+		metros:      commaList(query.Get("metro")),
+		categories:  append(commaList(query.Get("categories")), query["categories[]"]...),
+		reserved:    query.Get("reserved"),
+		terminating: query.Get("has_termination_time"),
+		catalogue:   a.catalogue,
+	}
+}
+
+func commaList(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(strings.ToLower(text), ",")
+}
+
+func (f deviceFilter) empty() bool {
+	return f.search == "" && f.hostname == "" && f.tag == "" && f.mac == "" && f.kind == "" && f.reserved == "" &&
+		f.terminating == "" && len(f.facilities) == 0 && len(f.metros) == 0 && len(f.categories) == 0
+}
+
+func (f deviceFilter) matches(s *store.Snapshot, d *store.Device) bool {
+	switch {
+	case f.hostname != "" && !strings.Contains(strings.ToLower(d.Hostname), f.hostname):
+		return false
+	case f.tag != "" && !slices.Contains(d.Tags, f.tag):
+		return false
+	case f.mac != "" && f.mac != hardware.MAC(d.ID, 0) && f.mac != hardware.MAC(d.ID, 1):
+		return false
+	// All devices of this server are on demand.
+	case f.kind != "" && f.kind != "ondemand" && f.kind != "on_demand":
+		return false
+	case f.reserved == "true":
+		return false
+	case f.terminating != "" && (f.terminating == "true") != (d.TerminationTime != nil):
+		return false
+	case len(f.facilities) > 0 && !slices.Contains(f.facilities, d.Facility):
+		return false
+	case len(f.metros) > 0 && !slices.Contains(f.metros, d.Metro):
+		return false
+	case len(f.categories) > 0 && !f.inCategory(d):
+		return false
+	}
+	return f.search == "" || f.found(s, d)
+}
+
+func (f deviceFilter) inCategory(d *store.Device) bool {
+	plan, ok := f.catalogue.Plan(d.Plan)
+	return ok && slices.ContainsFunc(plan.Categories, func(category string) bool {
+		return slices.Contains(f.categories, category)
+	})
+}
+
+// found looks for the text in what people know a device by.
+func (f deviceFilter) found(s *store.Snapshot, d *store.Device) bool {
+	texts := append([]string{d.ID, d.Hostname, d.Description, d.Facility, d.Metro, d.Plan, d.OperatingSystem}, d.Tags...)
+	for _, row := range s.Assignments.In(store.OfDevice(d.ID)) {
+		texts = append(texts, row.Value.Address.String())
+	}
+	return slices.ContainsFunc(texts, func(text string) bool {
+		return strings.Contains(strings.ToLower(text), f.search)
+	})
+}

@@ -1,0 +1,236 @@
+package apiserver
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/packetyard/packetyard/internal/apiserver/lifecycle"
+	"github.com/packetyard/packetyard/internal/apiserver/store"
+	"github.com/packetyard/packetyard/pkg/packet"
+)
+
+func (a *API) getDevice(r *request) (response, error) {
+	return a.answerDevice(r, http.StatusOK, r.id())
+}
+
+// answerDevice shows a device as the request selects it.
+func (a *API) answerDevice(r *request, status int, id string) (answer response, err error) {
+	err = a.store.Read(r.ctx, func(s *store.Snapshot) error {
+		row, ok := s.Devices.Get(id)
+		if !ok {
+			return errNotFound()
+		}
+		body, err := a.encodeDevice(s, row)
+		if err != nil {
+			return err
+		}
+		body, err = selectionOf(r.query).apply(a, s, body)
+		answer = response{status: status, body: body}
+		return err
+	})
+	return answer, err
+}
+
+func (a *API) listProjectDevices(r *request) (answer response, err error) {
+	page, err := r.paging(defaultPerPage)
+	if err != nil {
+		return response{}, err
+	}
+	filter := a.deviceFilterOf(r.query)
+	err = a.store.Read(r.ctx, func(s *store.Snapshot) error {
+		if _, ok := s.Projects.Get(r.id()); !ok {
+			return errNotFound()
+		}
+		rows := s.Devices.In(store.InProject(r.id()))
+		if !filter.empty() {
+			var chosen []*store.Row[store.Device]
+			for _, row := range rows {
+				if filter.matches(s, row.Value) {
+					chosen = append(chosen, row)
+				}
+			}
+			rows = chosen
+		}
+		selection := selectionOf(r.query)
+		var elements [][]byte
+		for _, row := range cut(page, rows) {
+			data, err := a.encodeDevice(s, row)
+			if err != nil {
+				return err
+			}
+			if data, err = selection.apply(a, s, data); err != nil {
+				return err
+			}
+			elements = append(elements, data)
+		}
+		body, err := list("devices", elements, page.meta("/projects/"+r.id()+"/devices", r.query, len(rows)))
+		answer = response{status: http.StatusOK, body: body}
+		return err
+	})
+	return answer, err
+}
+
+func (a *API) updateDevice(r *request) (response, error) {
+	var input packet.DeviceUpdate
+	if err := r.decode(&input); err != nil {
+		return response{}, err
+	}
+	var p problems
+	if input.Hostname != nil {
+		p.hostname(*input.Hostname)
+	}
+	if input.Userdata != nil {
+		p.userdata(*input.Userdata)
+	}
+	if input.BillingCycle != nil {
+		p.unless("billing_cycle", *input.BillingCycle, billingCycles()...)
+	}
+	if input.SpotInstance != nil && *input.SpotInstance {
+		p.add("spot_instance true is not possible: there is no spot market")
+	}
+	p.customData(input.CustomData)
+	if err := p.err(); err != nil {
+		return response{}, err
+	}
+
+	err := a.store.Update(r.ctx, func(tx *store.Tx) error {
+		row, ok := tx.Devices.Get(r.id())
+		if !ok {
+			return errNotFound()
+		}
+		device := *row.Value
+		set(&device.Hostname, input.Hostname)
+		set(&device.Description, input.Description)
+		set(&device.BillingCycle, input.BillingCycle)
+		set(&device.Tags, input.Tags)
+		set(&device.Userdata, input.Userdata)
+		set(&device.IPXEScriptURL, input.IPXEScriptURL)
+		set(&device.AlwaysPXE, input.AlwaysPXE)
+		set(&device.Locked, input.Locked)
+		set(&device.NetworkFrozen, input.NetworkFrozen)
+		set(&device.FirmwareSetID, input.FirmwareSetID)
+		if input.CustomData != nil {
+			device.CustomData = objectOnly(input.CustomData)
+		}
+		device.UpdatedAt = a.clock.Now()
+		tx.Devices.Update(tx, row, &device)
+		return nil
+	})
+	if err != nil {
+		return response{}, err
+	}
+	return a.answerDevice(r, http.StatusOK, r.id())
+}
+
+// set changes what a request names.
+func set[T any](field *T, value *T) {
+	if value != nil {
+		*field = *value
+	}
+}
+
+func (a *API) deleteDevice(r *request) (response, error) {
+	force := r.query.Get("force_delete")
+	var p problems
+	p.unless("force_delete", force, "true", "false")
+	if err := p.err(); err != nil {
+		return response{}, err
+	}
+	err := a.store.Update(r.ctx, func(tx *store.Tx) error {
+		row, ok := tx.Devices.Get(r.id())
+		if !ok {
+			return errNotFound()
+		}
+		switch state := row.Value.State; {
+		case row.Value.Locked:
+			return refuse(http.StatusUnprocessableEntity, "Cannot delete a device while it is locked")
+		case force == "true":
+		case state == packet.StateQueued, state == packet.StateProvisioning, state == packet.StateReinstalling:
+			return refuse(http.StatusUnprocessableEntity, "Cannot delete a device while it is provisioning")
+		}
+		lifecycle.Remove(tx, row, a.clock.Now())
+		return nil
+	})
+	if err != nil {
+		return response{}, err
+	}
+	return noContent()
+}
+
+func (a *API) performAction(r *request) (response, error) {
+	var input packet.DeviceAction
+	if err := r.decode(&input); err != nil {
+		return response{}, err
+	}
+	allowed := []string{packet.ActionPowerOn, packet.ActionPowerOff, packet.ActionReboot, packet.ActionReinstall, packet.ActionRescue}
+	var p problems
+	if input.Type == "" {
+		p.add("type can't be blank: it is one of %s", strings.Join(allowed, ", "))
+	}
+	p.unless("type", input.Type, allowed...)
+	if input.Type == packet.ActionRescue {
+		p.add("type %q is not possible: the machines of this server have no rescue system", input.Type)
+	}
+	if input.OperatingSystem != "" {
+		if _, ok := a.catalogue.OperatingSystem(input.OperatingSystem); !ok {
+			p.notOneOf("operating_system", input.OperatingSystem, a.catalogue.OperatingSystemSlugs())
+		}
+	}
+	if err := p.err(); err != nil {
+		return response{}, err
+	}
+
+	err := a.store.Update(r.ctx, func(tx *store.Tx) error {
+		row, ok := tx.Devices.Get(r.id())
+		if !ok {
+			return errNotFound()
+		}
+		now := a.clock.Now()
+		if input.Type == packet.ActionReinstall {
+			if row.Value.Locked {
+				return refuse(http.StatusUnprocessableEntity, "Cannot reinstall a device while it is locked")
+			}
+			if !lifecycle.Reinstallable(row.Value) {
+				return refuse(http.StatusUnprocessableEntity, "Cannot reinstall a device while it is %s", row.Value.State)
+			}
+			lifecycle.Reinstall(tx, row, func(device *store.Device) {
+				if system, ok := a.catalogue.OperatingSystem(input.OperatingSystem); ok {
+					device.OperatingSystem = system.Slug
+				}
+				if input.IPXEScriptURL != "" {
+					device.IPXEScriptURL = input.IPXEScriptURL
+				}
+			}, now)
+			return nil
+		}
+		if !lifecycle.Power(tx, row, input.Type, now) {
+			return refuse(http.StatusUnprocessableEntity, "Cannot %s a device while it is %s",
+				strings.ReplaceAll(input.Type, "_", " "), row.Value.State)
+		}
+		return nil
+	})
+	if err != nil {
+		return response{}, err
+	}
+	return response{status: http.StatusAccepted, body: []byte(`{}`)}, nil
+}
+
+// objectOnly is what is kept of data that the API documents as an object: old
+// clients send strings where objects belong, for none, and must not get them
+// back where others expect an object.
+func objectOnly(data json.RawMessage) json.RawMessage {
+	if !strings.HasPrefix(strings.TrimSpace(string(data)), "{") {
+		return nil
+	}
+	return data
+}
+
+// customData refuses what is no object, but for the empty string, which old
+// clients send for none.
+func (p *problems) customData(data json.RawMessage) {
+	text := strings.TrimSpace(string(data))
+	if text != "" && text != `""` && text != "null" && text[0] != '{' && text[0] != '"' {
+		p.add("customdata must be a JSON object, not %s", text[:min(len(text), 40)])
+	}
+}

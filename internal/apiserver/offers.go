@@ -1,0 +1,81 @@
+package apiserver
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/packetyard/packetyard/pkg/packet"
+)
+
+// What the service offers has no pages, and is the same for every project.
+
+func (a *API) listMetros(*request) (response, error) {
+	return answerList("metros", a.catalogue.Metros)
+}
+
+func (a *API) getMetro(r *request) (response, error) {
+	for i := range a.catalogue.Metros {
+		if metro := &a.catalogue.Metros[i]; metro.ID == r.id() || metro.Code == r.id() {
+			return encode(http.StatusOK, metro)
+		}
+	}
+	return response{}, errNotFound()
+}
+
+// listFacilities says with every answer that metros took its place, since
+// clients log that.
+func (a *API) listFacilities(*request) (response, error) {
+	answer, err := answerList("facilities", a.catalogue.Facilities)
+	answer.header = http.Header{
+		"Deprecation": {"true"},
+		"Link":        {`<` + prefix + `/locations/metros>; rel="successor-version"`},
+	}
+	return answer, err
+}
+
+func (a *API) listProjectFacilities(r *request) (response, error) {
+	if err := a.mustExist(r.ctx, r.id()); err != nil {
+		return response{}, err
+	}
+	return a.listFacilities(r)
+}
+
+func (a *API) listPlans(r *request) (response, error) {
+	categories := append(r.query["categories[]"], commaList(r.query.Get("categories"))...)
+	slug, kind := r.query.Get("slug"), r.query.Get("type")
+	var plans []packet.Plan
+	for _, plan := range a.catalogue.Plans {
+		switch {
+		case slug != "" && plan.Slug != slug:
+		case kind != "" && plan.Type != kind:
+		case len(categories) > 0 && !slices.ContainsFunc(plan.Categories, func(c string) bool { return slices.Contains(categories, c) }):
+		default:
+			plans = append(plans, plan.Plan)
+		}
+	}
+	return answerList("plans", plans)
+}
+
+func (a *API) listProjectPlans(r *request) (response, error) {
+	if err := a.mustExist(r.ctx, r.id()); err != nil {
+		return response{}, err
+	}
+	return a.listPlans(r)
+}
+
+func (a *API) listOperatingSystems(*request) (response, error) {
+	systems := make([]packet.OperatingSystem, 0, len(a.catalogue.OperatingSystems))
+	for _, system := range a.catalogue.OperatingSystems {
+		systems = append(systems, system.OperatingSystem)
+	}
+	return answerList("operating_systems", systems)
+}
+
+func answerList[T any](key string, values []T) (response, error) {
+	elements, err := encodeAll(values)
+	if err != nil {
+		return response{}, err
+	}
+	body, err := list(key, elements, nil)
+	return response{status: http.StatusOK, body: body}, err
+}
