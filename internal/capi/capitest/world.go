@@ -1,0 +1,339 @@
+package capitest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+
+	infrav1 "github.com/packetyard/packetyard/api/infrastructure/v1beta2"
+	"github.com/packetyard/packetyard/internal/apiserver/apiservertest"
+	"github.com/packetyard/packetyard/internal/capi/credentials"
+	"github.com/packetyard/packetyard/internal/capi/manager"
+	"github.com/packetyard/packetyard/internal/capi/packetcluster"
+	"github.com/packetyard/packetyard/internal/capi/packetmachine"
+	"github.com/packetyard/packetyard/pkg/packet"
+)
+
+// CredentialsSecret is the name of the Secret with the credentials, in the first namespace of a World.
+const CredentialsSecret = "packet-api-credentials"
+
+// Intervals of the controllers under test.
+const (
+	poll   = 50 * time.Millisecond
+	resync = 300 * time.Millisecond
+)
+
+// World is a test's own Packet API, the network to it, and namespaces of the shared control plane. The controllers run in
+// it between Run and its end. The test plays the part of Cluster API's core controllers, which set owners and a few fields.
+type World struct {
+	*Environment
+	// Namespace is where the test's objects are, OtherNamespace where those of somebody else are.
+	Namespace, OtherNamespace string
+	API                       *apiservertest.Server
+	// Packet asks the API directly.
+	Packet  *packet.Client
+	Network *Network
+
+	t *testing.T
+}
+
+// NewWorld makes a world, with credentials.
+func NewWorld(t *testing.T, e *Environment, options apiservertest.Options) *World {
+	t.Helper()
+	w := &World{Environment: e, Namespace: e.Namespace(t), OtherNamespace: e.Namespace(t), t: t}
+	w.API = apiservertest.Start(t, options)
+	w.Packet = w.API.Client(t)
+	w.Network = newNetwork(t, w.API.URL)
+	w.SetCredentials(w.API.Token)
+	return w
+}
+
+// SetCredentials writes the Secret with the credentials.
+func (w *World) SetCredentials(token string) {
+	w.t.Helper()
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: CredentialsSecret},
+		StringData: map[string]string{
+			credentials.KeyAPIURL:    w.Network.URL,
+			credentials.KeyAPIToken:  token,
+			credentials.KeyProjectID: w.API.ProjectID,
+		},
+	}
+	if err := client.IgnoreNotFound(w.Client.Delete(w.t.Context(), secret.DeepCopy())); err != nil {
+		w.t.Fatalf("replacing the credentials: %v", err)
+	}
+	w.Create(secret)
+}
+
+// Run starts the controllers; they run until the test ends or the returned function is called.
+func (w *World) Run() (stop func()) {
+	w.t.Helper()
+	scheme, err := manager.NewScheme()
+	if err != nil {
+		w.t.Fatalf("registering types: %v", err)
+	}
+	namespaces := map[string]cache.Config{w.Namespace: {}, w.OtherNamespace: {}}
+	mgr, err := ctrl.NewManager(w.Config, ctrl.Options{
+		Scheme: scheme,
+		Cache:  cache.Options{DefaultNamespaces: namespaces},
+		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}}}},
+		// Several tests run the same controllers, one after the other, in one process.
+		Controller: config.Controller{SkipNameValidation: ptr.To(true)},
+		Metrics:    server.Options{BindAddress: "0"},
+	})
+	if err != nil {
+		w.t.Fatalf("making a manager: %v", err)
+	}
+	accounts, err := credentials.NewResolver(credentials.Config{
+		Reader: mgr.GetAPIReader(), Secret: client.ObjectKey{Namespace: w.Namespace, Name: CredentialsSecret},
+		QPS: -1, ListingTTL: poll,
+	})
+	if err != nil {
+		w.t.Fatalf("making the accounts: %v", err)
+	}
+	ctx, cancel := context.WithCancel(w.t.Context())
+	if err := errors.Join(
+		(&packetcluster.Reconciler{
+			Client: mgr.GetClient(), Accounts: accounts, Recorder: mgr.GetEventRecorder("packetcluster"), PollInterval: poll,
+		}).SetupWithManager(ctx, mgr, controller.Options{}),
+		(&packetmachine.Reconciler{
+			Client: mgr.GetClient(), Accounts: accounts, Recorder: mgr.GetEventRecorder("packetmachine"), PollInterval: poll, ResyncInterval: resync,
+		}).SetupWithManager(ctx, mgr, controller.Options{MaxConcurrentReconciles: 4}),
+	); err != nil {
+		cancel()
+		w.t.Fatalf("setting up the controllers: %v", err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- mgr.Start(ctx) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Errorf("running the controllers: %v", err)
+		}
+	}
+	w.t.Cleanup(stop)
+	return stop
+}
+
+// Create creates an object.
+func (w *World) Create(object client.Object) {
+	w.t.Helper()
+	if err := w.Client.Create(w.t.Context(), object); err != nil {
+		w.t.Fatalf("creating %T %s: %v", object, object.GetName(), err)
+	}
+}
+
+// Get reads an object again.
+func (w *World) Get(object client.Object) error {
+	return w.Client.Get(w.t.Context(), client.ObjectKeyFromObject(object), object)
+}
+
+// Cluster makes a Cluster with a PacketCluster of the same name in metro da, as Cluster API would leave them.
+func (w *World) Cluster(namespace, name string, change ...func(*infrav1.PacketCluster)) (*clusterv1.Cluster, *infrav1.PacketCluster) {
+	w.t.Helper()
+	cluster := &clusterv1.Cluster{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec: clusterv1.ClusterSpec{InfrastructureRef: clusterv1.ContractVersionedObjectReference{
+			APIGroup: infrav1.GroupVersion.Group, Kind: "PacketCluster", Name: name,
+		}},
+	}
+	w.Create(cluster)
+	infrastructure := &infrav1.PacketCluster{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, Name: name,
+			Labels:          map[string]string{clusterv1.ClusterNameLabel: name},
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(cluster, clusterv1.GroupVersion.WithKind("Cluster"))},
+		},
+		Spec: infrav1.PacketClusterSpec{Metro: "da"},
+	}
+	for _, c := range change {
+		c(infrastructure)
+	}
+	w.Create(infrastructure)
+	return cluster, infrastructure
+}
+
+// ReadyCluster is a Cluster whose infrastructure is provisioned, and which knows it.
+func (w *World) ReadyCluster(namespace, name string) (*clusterv1.Cluster, *infrav1.PacketCluster) {
+	w.t.Helper()
+	cluster, infrastructure := w.Cluster(namespace, name)
+	w.Eventually(func() error {
+		if err := w.Get(infrastructure); err != nil {
+			return err
+		}
+		if !ptr.Deref(infrastructure.Status.Initialization.Provisioned, false) {
+			return fmt.Errorf("PacketCluster is not provisioned: %v", infrastructure.Status.Conditions)
+		}
+		return nil
+	})
+	w.SetStatus(cluster, func() {
+		cluster.Status.Initialization.InfrastructureProvisioned = ptr.To(true)
+	})
+	return cluster, infrastructure
+}
+
+// Touch changes an object in a way that means nothing, so that it is reconciled.
+func (w *World) Touch(object client.Object) {
+	w.t.Helper()
+	patch := fmt.Sprintf(`{"metadata":{"annotations":{"touched":%q}}}`, time.Now().String())
+	if err := w.Client.Patch(w.t.Context(), object, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
+		w.t.Fatalf("touching %T %s: %v", object, object.GetName(), err)
+	}
+}
+
+// SetStatus changes the status of an object.
+func (w *World) SetStatus(object client.Object, change func()) {
+	w.t.Helper()
+	w.Eventually(func() error {
+		if err := w.Get(object); err != nil {
+			return err
+		}
+		change()
+		return w.Client.Status().Update(w.t.Context(), object)
+	})
+}
+
+// UserData is what machines get unless the test says otherwise.
+const UserData = "#cloud-config\nruncmd: [\"true\"]\n"
+
+// MachineOptions say what kind of machine to make.
+type MachineOptions struct {
+	Name         string
+	ControlPlane bool
+	// UserData is the bootstrap data; there is none yet if it is empty.
+	UserData string
+	Change   func(*infrav1.PacketMachine)
+}
+
+// Machine makes a Machine with a PacketMachine of the same name, as Cluster API would leave them.
+func (w *World) Machine(cluster *clusterv1.Cluster, options MachineOptions) (*clusterv1.Machine, *infrav1.PacketMachine) {
+	w.t.Helper()
+	labels := map[string]string{clusterv1.ClusterNameLabel: cluster.Name}
+	if options.ControlPlane {
+		labels[clusterv1.MachineControlPlaneLabel] = ""
+	}
+	machine := &clusterv1.Machine{
+		ObjectMeta: metav1.ObjectMeta{Namespace: cluster.Namespace, Name: options.Name, Labels: labels},
+		Spec: clusterv1.MachineSpec{
+			ClusterName: cluster.Name,
+			InfrastructureRef: clusterv1.ContractVersionedObjectReference{
+				APIGroup: infrav1.GroupVersion.Group, Kind: "PacketMachine", Name: options.Name,
+			},
+			Bootstrap: clusterv1.Bootstrap{ConfigRef: clusterv1.ContractVersionedObjectReference{
+				APIGroup: "bootstrap.cluster.x-k8s.io", Kind: "KubeadmConfig", Name: options.Name,
+			}},
+		},
+	}
+	if options.UserData != "" {
+		w.Create(&corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: cluster.Namespace, Name: options.Name + "-bootstrap"},
+			StringData: map[string]string{"value": options.UserData},
+		})
+		machine.Spec.Bootstrap.DataSecretName = ptr.To(options.Name + "-bootstrap")
+	}
+	w.Create(machine)
+	infrastructure := &infrav1.PacketMachine{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: cluster.Namespace, Name: options.Name, Labels: labels,
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(machine, clusterv1.GroupVersion.WithKind("Machine"))},
+		},
+		Spec: infrav1.PacketMachineSpec{OS: "ubuntu_24_04", MachineType: "c3.small.x86"},
+	}
+	if options.Change != nil {
+		options.Change(infrastructure)
+	}
+	w.Create(infrastructure)
+	return machine, infrastructure
+}
+
+// Report is what the machine of a device says about its user data.
+func (w *World) Report(device *packet.Device, state, message string, code int) {
+	w.t.Helper()
+	var address string
+	for _, ip := range device.IPAddresses {
+		if ip.Management && ip.Public && ip.AddressFamily == 4 {
+			address = ip.Address
+		}
+	}
+	body := fmt.Sprintf(`{"state":%q,"code":%d,"message":%q}`, state, code, message)
+	request := httptest.NewRequestWithContext(w.t.Context(), http.MethodPost, "http://metadata.packet.net/events", strings.NewReader(body))
+	request.RemoteAddr = address + ":40000"
+	request.Header.Set("Content-Type", "application/json")
+	answer := httptest.NewRecorder()
+	w.API.MetadataHandler().ServeHTTP(answer, request)
+	if answer.Code/100 != 2 {
+		w.t.Fatalf("reporting user state: %d %s", answer.Code, answer.Body)
+	}
+}
+
+// Devices are all devices of the project.
+func (w *World) Devices() []packet.Device {
+	w.t.Helper()
+	devices, err := w.Packet.Devices(w.t.Context(), w.API.ProjectID, packet.DeviceFilter{})
+	if err != nil {
+		w.t.Fatalf("listing devices: %v", err)
+	}
+	return devices
+}
+
+// ElasticIPs are all elastic addresses of the project.
+func (w *World) ElasticIPs() []packet.IPReservation {
+	w.t.Helper()
+	reservations, err := w.Packet.IPReservations(w.t.Context(), w.API.ProjectID)
+	if err != nil {
+		w.t.Fatalf("listing addresses: %v", err)
+	}
+	var elastic []packet.IPReservation
+	for _, reservation := range reservations {
+		if !reservation.Management {
+			elastic = append(elastic, reservation)
+		}
+	}
+	return elastic
+}
+
+// Eventually asks again until there is no error.
+func (w *World) Eventually(ask func() error) {
+	w.t.Helper()
+	const limit = 30 * time.Second
+	var err error
+	for deadline := time.Now().Add(limit); time.Now().Before(deadline); <-time.After(20 * time.Millisecond) {
+		if err = ask(); err == nil {
+			return
+		}
+	}
+	w.t.Fatalf("not within %s: %v", limit, err)
+}
+
+// Never fails the test if a condition is seen while some time passes.
+func (w *World) Never(during time.Duration, seen func() error) {
+	w.t.Helper()
+	for deadline := time.Now().Add(during); time.Now().Before(deadline); <-time.After(20 * time.Millisecond) {
+		if err := seen(); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
