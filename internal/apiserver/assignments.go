@@ -11,28 +11,10 @@ import (
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
-func (a *API) listDeviceIPs(r *request) (answer response, err error) {
-	err = a.store.Read(r.ctx, func(s *store.Snapshot) error {
-		if _, ok := s.Devices.Get(r.id()); !ok {
-			return errNotFound()
-		}
-		selection := selectionOf(r.query)
-		var elements [][]byte
-		for _, row := range s.AddressesOf(r.id()) {
-			data, err := a.encodeAssignment(row)
-			if err != nil {
-				return err
-			}
-			if data, err = selection.apply(a, s, data); err != nil {
-				return err
-			}
-			elements = append(elements, data)
-		}
-		body, err := list("ip_addresses", elements, nil)
-		answer = response{status: http.StatusOK, body: body}
-		return err
-	})
-	return answer, err
+func (a *API) listDeviceIPs(r *request) (response, error) {
+	return answerAll(a, r, "ip_addresses", func(s *store.Snapshot) []*store.Row[store.Assignment] {
+		return s.AddressesOf(r.id())
+	}, a.encodeAssignment)
 }
 
 // assignIP gives a device an address out of one of its project's elastic

@@ -11,6 +11,19 @@ import (
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
+func bgpRoutes() []Route {
+	return []Route{
+		{http.MethodGet, "/projects/{id}/bgp-config", "findBgpConfigByProject", (*API).getBGPConfig, ofProject},
+		{http.MethodPost, "/projects/{id}/bgp-configs", "requestBgpConfig", (*API).requestBGPConfig, ofProject},
+		{http.MethodGet, "/devices/{id}/bgp/sessions", "findBgpSessions", (*API).listDeviceBGPSessions, ofDevice},
+		{http.MethodPost, "/devices/{id}/bgp/sessions", "createBgpSession", (*API).createBGPSession, ofDevice},
+		{http.MethodGet, "/projects/{id}/bgp/sessions", "findProjectBgpSessions", (*API).listProjectBGPSessions, ofProject},
+		{http.MethodGet, "/bgp/sessions/{id}", "findBgpSessionById", (*API).getBGPSession, ofBGPSession},
+		{http.MethodDelete, "/bgp/sessions/{id}", "deleteBgpSession", (*API).deleteBGPSession, ofBGPSession},
+		{http.MethodGet, "/devices/{id}/bgp/neighbors", "getBgpNeighborData", (*API).listBGPNeighbors, ofDevice},
+	}
+}
+
 // localASN is what projects with local BGP have where they ask for none.
 const localASN = 65000
 

@@ -47,6 +47,14 @@ func (f deviceFilter) empty() bool {
 		f.terminating == "" && len(f.facilities) == 0 && len(f.metros) == 0 && len(f.categories) == 0
 }
 
+// choose returns the rows that the filter lets through.
+func (f deviceFilter) choose(s *store.Snapshot, rows []*store.Row[store.Device]) []*store.Row[store.Device] {
+	if f.empty() {
+		return rows
+	}
+	return where(rows, func(device *store.Device) bool { return f.matches(s, device) })
+}
+
 func (f deviceFilter) matches(s *store.Snapshot, d *store.Device) bool {
 	switch {
 	case f.hostname != "" && !strings.Contains(strings.ToLower(d.Hostname), f.hostname):

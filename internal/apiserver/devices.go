@@ -10,65 +10,31 @@ import (
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
+func deviceRoutes() []Route {
+	return []Route{
+		{http.MethodGet, "/projects/{id}/devices", "findProjectDevices", (*API).listProjectDevices, ofProject},
+		{http.MethodPost, "/projects/{id}/devices", "createDevice", (*API).createDevice, ofProject},
+		{http.MethodGet, "/devices/{id}", "findDeviceById", (*API).getDevice, ofDevice},
+		{http.MethodPut, "/devices/{id}", "updateDevice", (*API).updateDevice, ofDevice},
+		{http.MethodDelete, "/devices/{id}", "deleteDevice", (*API).deleteDevice, ofDevice},
+		{http.MethodPost, "/devices/{id}/actions", "performAction", (*API).performAction, ofDevice},
+	}
+}
+
 func (a *API) getDevice(r *request) (response, error) {
 	return a.answerDevice(r, http.StatusOK, r.id())
 }
 
 // answerDevice shows a device as the request selects it.
-func (a *API) answerDevice(r *request, status int, id string) (answer response, err error) {
-	err = a.store.Read(r.ctx, func(s *store.Snapshot) error {
-		row, ok := s.Devices.Get(id)
-		if !ok {
-			return errNotFound()
-		}
-		body, err := a.encodeDevice(s, row)
-		if err != nil {
-			return err
-		}
-		body, err = selectionOf(r.query).apply(a, s, body)
-		answer = response{status: status, body: body}
-		return err
-	})
-	return answer, err
+func (a *API) answerDevice(r *request, status int, id string) (response, error) {
+	return answerRow(a, r, status, devices, id, a.encodeDevice)
 }
 
-func (a *API) listProjectDevices(r *request) (answer response, err error) {
-	page, err := r.paging(defaultPerPage)
-	if err != nil {
-		return response{}, err
-	}
+func (a *API) listProjectDevices(r *request) (response, error) {
 	filter := a.deviceFilterOf(r.query)
-	err = a.store.Read(r.ctx, func(s *store.Snapshot) error {
-		if _, ok := s.Projects.Get(r.id()); !ok {
-			return errNotFound()
-		}
-		rows := s.Devices.In(store.InProject(r.id()))
-		if !filter.empty() {
-			var chosen []*store.Row[store.Device]
-			for _, row := range rows {
-				if filter.matches(s, row.Value) {
-					chosen = append(chosen, row)
-				}
-			}
-			rows = chosen
-		}
-		selection := selectionOf(r.query)
-		var elements [][]byte
-		for _, row := range cut(page, rows) {
-			data, err := a.encodeDevice(s, row)
-			if err != nil {
-				return err
-			}
-			if data, err = selection.apply(a, s, data); err != nil {
-				return err
-			}
-			elements = append(elements, data)
-		}
-		body, err := list("devices", elements, page.meta("/projects/"+r.id()+"/devices", r.query, len(rows)))
-		answer = response{status: http.StatusOK, body: body}
-		return err
-	})
-	return answer, err
+	return answerPage(a, r, "devices", defaultPerPage, func(s *store.Snapshot) []*store.Row[store.Device] {
+		return filter.choose(s, s.Devices.In(store.InProject(r.id())))
+	}, a.encodeDevice)
 }
 
 func (a *API) updateDevice(r *request) (response, error) {

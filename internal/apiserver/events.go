@@ -6,25 +6,21 @@ import (
 	"github.com/packetyard/packetyard/internal/apiserver/store"
 )
 
-func (a *API) listDeviceEvents(r *request) (answer response, err error) {
-	page, err := r.paging(defaultPerPage)
-	if err != nil {
-		return response{}, err
+func eventRoutes() []Route {
+	return []Route{
+		{http.MethodGet, "/devices/{id}/events", "findDeviceEvents", (*API).listDeviceEvents, ofDevice},
+		{http.MethodGet, "/events/{id}", "findEventById", (*API).getEvent, ofEvent},
 	}
-	err = a.store.Read(r.ctx, func(s *store.Snapshot) error {
-		if _, ok := s.Devices.Get(r.id()); !ok {
-			return errNotFound()
-		}
-		rows := newestFirst(s.Events.In(store.OfDevice(r.id())))
-		elements, err := encodeRows(cut(page, rows), event)
-		if err != nil {
-			return err
-		}
-		body, err := list("events", elements, page.meta("/devices/"+r.id()+"/events", r.query, len(rows)))
-		answer = response{status: http.StatusOK, body: body}
-		return err
-	})
-	return answer, err
+}
+
+func (a *API) listDeviceEvents(r *request) (response, error) {
+	return answerPage(a, r, "events", defaultPerPage, func(s *store.Snapshot) []*store.Row[store.Event] {
+		return newestFirst(s.Events.In(store.OfDevice(r.id())))
+	}, plain(event))
+}
+
+func (a *API) getEvent(r *request) (response, error) {
+	return answerRow(a, r, http.StatusOK, events, r.id(), plain(event))
 }
 
 // newestFirst turns the store's order around.
@@ -34,17 +30,4 @@ func newestFirst[T any](rows []*store.Row[T]) []*store.Row[T] {
 		turned[len(rows)-1-i] = row
 	}
 	return turned
-}
-
-func (a *API) getEvent(r *request) (answer response, err error) {
-	err = a.store.Read(r.ctx, func(s *store.Snapshot) error {
-		row, ok := s.Events.Get(r.id())
-		if !ok {
-			return errNotFound()
-		}
-		body, err := encodeRow(row, event)
-		answer = response{status: http.StatusOK, body: body}
-		return err
-	})
-	return answer, err
 }

@@ -3,7 +3,6 @@ package apiserver
 import (
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"strings"
 
 	"github.com/packetyard/packetyard/internal/apiserver/store"
@@ -20,10 +19,12 @@ const maxDepth = 3
 // references, exclude makes references of objects.
 type selection struct {
 	include, exclude [][]string
+	// viewer is who asks: what it may not see stays a reference.
+	viewer viewer
 }
 
-func selectionOf(query url.Values) selection {
-	return selection{include: paths(query["include"]), exclude: paths(query["exclude"])}
+func (r *request) selection() selection {
+	return selection{include: paths(r.query["include"]), exclude: paths(r.query["exclude"]), viewer: r.viewer()}
 }
 
 // paths splits comma lists of dotted paths. What is too deep is cut.
@@ -56,7 +57,7 @@ func (s selection) apply(a *API, snapshot *store.Snapshot, data []byte) ([]byte,
 		return nil, fmt.Errorf("reading an object to expand: %w", err)
 	}
 	for _, path := range s.include {
-		if err := a.include(snapshot, object, path); err != nil {
+		if err := a.include(snapshot, s.viewer, object, path); err != nil {
 			return nil, err
 		}
 	}
@@ -69,7 +70,7 @@ func (s selection) apply(a *API, snapshot *store.Snapshot, data []byte) ([]byte,
 // include expands what is at a path. Names that the object does not have are
 // ignored, as the service did; so a reservation never gets a key that its
 // closed schema does not have.
-func (a *API) include(snapshot *store.Snapshot, object map[string]any, path []string) error {
+func (a *API) include(snapshot *store.Snapshot, viewer viewer, object map[string]any, path []string) error {
 	name, rest := path[0], path[1:]
 	expand := func(value any) (any, error) {
 		nested, ok := value.(map[string]any)
@@ -77,7 +78,7 @@ func (a *API) include(snapshot *store.Snapshot, object map[string]any, path []st
 			return value, nil
 		}
 		if href, ok := nested["href"].(string); ok && len(nested) == 1 {
-			found, err := a.resolve(snapshot, name, href)
+			found, err := a.resolve(snapshot, viewer, name, href)
 			if err != nil {
 				return nil, err
 			}
@@ -88,7 +89,7 @@ func (a *API) include(snapshot *store.Snapshot, object map[string]any, path []st
 		if len(rest) == 0 {
 			return nested, nil
 		}
-		return nested, a.include(snapshot, nested, rest)
+		return nested, a.include(snapshot, viewer, nested, rest)
 	}
 	switch value := object[name].(type) {
 	case map[string]any:
@@ -109,9 +110,19 @@ func (a *API) include(snapshot *store.Snapshot, object map[string]any, path []st
 	return nil
 }
 
-// resolve finds the object that a reference points at, nil for none.
-func (a *API) resolve(snapshot *store.Snapshot, name, href string) (map[string]any, error) {
-	data, err := a.encodedAt(snapshot, href)
+// resolve finds the object that a reference points at, nil for none and for
+// one that the viewer may not see.
+func (a *API) resolve(snapshot *store.Snapshot, viewer viewer, name, href string) (map[string]any, error) {
+	path := strings.Split(strings.Trim(strings.TrimPrefix(href, prefix), "/"), "/")
+	id := path[len(path)-1]
+	kind, ok := a.kinds()[strings.Join(path[:len(path)-1], "/")]
+	if !ok {
+		return nil, nil
+	}
+	if o, ok := kind.of(snapshot, id); !ok || !viewer.may(snapshot, o) {
+		return nil, nil
+	}
+	data, err := kind.encode(snapshot, id)
 	if data == nil || err != nil {
 		return nil, err
 	}
@@ -126,46 +137,6 @@ func (a *API) resolve(snapshot *store.Snapshot, name, href string) (map[string]a
 		}, nil
 	}
 	return object, nil
-}
-
-// encodedAt is the object at a reference as the API shows it, nil for none.
-func (a *API) encodedAt(s *store.Snapshot, href string) ([]byte, error) {
-	path := strings.Split(strings.Trim(strings.TrimPrefix(href, prefix), "/"), "/")
-	id := path[len(path)-1]
-	switch kind := strings.Join(path[:len(path)-1], "/"); kind {
-	case "devices":
-		if row, ok := s.Devices.Get(id); ok {
-			return a.encodeDevice(s, row)
-		}
-	case "ips":
-		if row, ok := s.Reservations.Get(id); ok {
-			return a.encodeReservation(s, row)
-		}
-		if row, ok := s.Assignments.Get(id); ok {
-			return a.encodeAssignment(row)
-		}
-	case "projects":
-		if row, ok := s.Projects.Get(id); ok {
-			return encodeRow(row, a.project)
-		}
-	case "organizations":
-		if row, ok := s.Organizations.Get(id); ok {
-			return encodeRow(row, organization)
-		}
-	case "users":
-		if row, ok := s.Users.Get(id); ok {
-			return encodeRow(row, user)
-		}
-	case "ssh-keys":
-		if row, ok := s.SSHKeys.Get(id); ok {
-			return encodeRow(row, sshKey)
-		}
-	case "bgp/sessions":
-		if row, ok := s.BGPSessions.Get(id); ok {
-			return encodeRow(row, bgpSession)
-		}
-	}
-	return nil, nil
 }
 
 // collections are where objects are that have no reference of their own.

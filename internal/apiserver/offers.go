@@ -7,6 +7,18 @@ import (
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
+func catalogueRoutes() []Route {
+	return []Route{
+		{http.MethodGet, "/locations/metros", "findMetros", (*API).listMetros, nil},
+		{http.MethodGet, "/locations/metros/{id}", "getMetro", (*API).getMetro, nil},
+		{http.MethodGet, "/facilities", "findFacilities", (*API).listFacilities, nil},
+		{http.MethodGet, "/projects/{id}/facilities", "findFacilitiesByProject", (*API).listProjectFacilities, ofProject},
+		{http.MethodGet, "/plans", "findPlans", (*API).listPlans, nil},
+		{http.MethodGet, "/projects/{id}/plans", "findPlansByProject", (*API).listProjectPlans, ofProject},
+		{http.MethodGet, "/operating-systems", "findOperatingSystems", (*API).listOperatingSystems, nil},
+	}
+}
+
 // What the service offers has no pages, and is the same for every project.
 
 func (a *API) listMetros(*request) (response, error) {

@@ -2,55 +2,30 @@ package apiserver
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/packetyard/packetyard/internal/apiserver/store"
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
-func (a *API) listProjects(r *request) (answer response, err error) {
-	page, err := r.paging(defaultPerPage)
-	if err != nil {
-		return response{}, err
+func projectRoutes() []Route {
+	return []Route{
+		{http.MethodGet, "/projects", "findProjects", (*API).listProjects, nil},
+		{http.MethodGet, "/projects/{id}", "findProjectById", (*API).getProject, ofProject},
 	}
-	name := strings.ToLower(r.query.Get("name"))
-	err = a.store.Read(r.ctx, func(s *store.Snapshot) error {
-		rows := slices.DeleteFunc(slices.Clone(s.Projects.All()), func(row *store.Row[store.Project]) bool {
-			return !strings.Contains(strings.ToLower(row.Value.Name), name)
-		})
-		elements, err := encodeRows(cut(page, rows), a.project)
-		if err != nil {
-			return err
-		}
-		selection := selectionOf(r.query)
-		for i := range elements {
-			if elements[i], err = selection.apply(a, s, elements[i]); err != nil {
-				return err
-			}
-		}
-		body, err := list("projects", elements, page.meta("/projects", r.query, len(rows)))
-		answer = response{status: http.StatusOK, body: body}
-		return err
-	})
-	return answer, err
 }
 
-func (a *API) getProject(r *request) (answer response, err error) {
-	err = a.store.Read(r.ctx, func(s *store.Snapshot) error {
-		row, ok := s.Projects.Get(r.id())
-		if !ok {
-			return errNotFound()
-		}
-		body, err := encodeRow(row, a.project)
-		if err != nil {
-			return err
-		}
-		body, err = selectionOf(r.query).apply(a, s, body)
-		answer = response{status: http.StatusOK, body: body}
-		return err
-	})
-	return answer, err
+func (a *API) listProjects(r *request) (response, error) {
+	name := strings.ToLower(r.query.Get("name"))
+	return answerPage(a, r, "projects", defaultPerPage, func(s *store.Snapshot) []*store.Row[store.Project] {
+		return where(s.Projects.All(), func(project *store.Project) bool {
+			return r.viewer().mayProject(s, project.ID) && strings.Contains(strings.ToLower(project.Name), name)
+		})
+	}, plain(a.project))
+}
+
+func (a *API) getProject(r *request) (response, error) {
+	return answerRow(a, r, http.StatusOK, projects, r.id(), plain(a.project))
 }
 
 func (a *API) project(v *store.Project) *packet.Project {

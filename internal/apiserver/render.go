@@ -60,7 +60,7 @@ func (a *API) encodeReservation(s *store.Snapshot, row *store.Row[store.Reservat
 	return row.Encoded(func() ([]byte, error) { return json.Marshal(a.reservation(s, row.Value)) })
 }
 
-func (a *API) encodeAssignment(row *store.Row[store.Assignment]) ([]byte, error) {
+func (a *API) encodeAssignment(_ *store.Snapshot, row *store.Row[store.Assignment]) ([]byte, error) {
 	return encodeRow(row, a.assignment)
 }
 

@@ -26,6 +26,8 @@ type request struct {
 	token store.Token
 }
 
+func (r *request) viewer() viewer { return viewer{r.token} }
+
 // id is the part of the path that names an object.
 func (r *request) id() string {
 	return r.http.PathValue("id")

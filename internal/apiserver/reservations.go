@@ -15,43 +15,30 @@ import (
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
+func addressRoutes() []Route {
+	return []Route{
+		{http.MethodGet, "/projects/{id}/ips", "findIPReservations", (*API).listProjectIPs, ofProject},
+		{http.MethodPost, "/projects/{id}/ips", "requestIPReservation", (*API).createReservation, ofProject},
+		{http.MethodGet, "/ips/{id}", "findIPAddressById", (*API).getIP, ofAddress},
+		{http.MethodDelete, "/ips/{id}", "deleteIPAddress", (*API).deleteIP, ofAddress},
+		{http.MethodGet, "/devices/{id}/ips", "findIPAssignments", (*API).listDeviceIPs, ofDevice},
+		{http.MethodPost, "/devices/{id}/ips", "createIPAssignment", (*API).assignIP, ofDevice},
+	}
+}
+
 // addressQuota is how many elastic addresses a project may hold. More took a
 // person to approve.
 const addressQuota = 256
 
-func (a *API) listProjectIPs(r *request) (answer response, err error) {
-	page, err := r.paging(defaultIPsPerPage)
-	if err != nil {
-		return response{}, err
-	}
+func (a *API) listProjectIPs(r *request) (response, error) {
 	types := append(commaList(r.query.Get("types")), r.query["types[]"]...)
-	err = a.store.Read(r.ctx, func(s *store.Snapshot) error {
-		if _, ok := s.Projects.Get(r.id()); !ok {
-			return errNotFound()
-		}
+	return answerPage(a, r, "ip_addresses", defaultIPsPerPage, func(s *store.Snapshot) []*store.Row[store.Reservation] {
 		rows := s.Reservations.In(store.InProject(r.id()))
-		if len(types) > 0 {
-			rows = slices.DeleteFunc(slices.Clone(rows), func(row *store.Row[store.Reservation]) bool {
-				return !slices.Contains(types, row.Value.Type)
-			})
+		if len(types) == 0 {
+			return rows
 		}
-		selection := selectionOf(r.query)
-		var elements [][]byte
-		for _, row := range cut(page, rows) {
-			data, err := a.encodeReservation(s, row)
-			if err != nil {
-				return err
-			}
-			if data, err = selection.apply(a, s, data); err != nil {
-				return err
-			}
-			elements = append(elements, data)
-		}
-		body, err := list("ip_addresses", elements, page.meta("/projects/"+r.id()+"/ips", r.query, len(rows)))
-		answer = response{status: http.StatusOK, body: body}
-		return err
-	})
-	return answer, err
+		return where(rows, func(reservation *store.Reservation) bool { return slices.Contains(types, reservation.Type) })
+	}, a.encodeReservation)
 }
 
 func (a *API) createReservation(r *request) (response, error) {
@@ -172,14 +159,14 @@ func (a *API) getIP(r *request) (response, error) {
 // an ID says which.
 func (a *API) answerIP(r *request, status int, id string) (answer response, err error) {
 	err = a.store.Read(r.ctx, func(s *store.Snapshot) error {
-		body, err := a.encodedAt(s, href("ips", id))
+		body, err := a.encodeAddress(s, id)
 		if err != nil {
 			return err
 		}
 		if body == nil {
 			return errNotFound()
 		}
-		body, err = selectionOf(r.query).apply(a, s, body)
+		body, err = r.selection().apply(a, s, body)
 		answer = response{status: status, body: body}
 		return err
 	})

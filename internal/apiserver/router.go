@@ -21,25 +21,6 @@ import (
 // handler answers one operation.
 type handler func(*API, *request) (response, error)
 
-// Route is one operation of the API.
-type Route struct {
-	Method string
-	// Path is without the prefix, with parameters in braces.
-	Path string
-	// Operation is the operation ID of the OpenAPI document.
-	Operation string
-	// handle is nil for what is not implemented, which answers 501.
-	handle handler
-}
-
-// Implemented tells whether the server does more than refuse.
-func (r Route) Implemented() bool { return r.handle != nil }
-
-// Routes lists all operations of the API, implemented or not.
-func Routes() []Route {
-	return append(implemented(), planned()...)
-}
-
 // router finds the route of a request, checks who asks, and writes the answer.
 type router struct {
 	api *API
@@ -55,15 +36,21 @@ func newRouter(api *API) http.Handler {
 	return r
 }
 
-// muxPath names the last parameter of a path id, which is what handlers ask
+// muxPath names the only parameter of a path id, which is what handlers ask
 // for, whatever the document calls it.
 func muxPath(path string) string {
-	first := strings.IndexByte(path, '{')
-	if first < 0 || strings.Count(path, "{") > 1 {
+	if strings.Count(path, "{") != 1 {
 		return path
 	}
-	end := strings.IndexByte(path, '}')
+	first, end := strings.IndexByte(path, '{'), strings.IndexByte(path, '}')
 	return path[:first] + "{id}" + path[end+1:]
+}
+
+// firstParameter is what muxPath calls the first parameter of a path.
+func firstParameter(path string) string {
+	_, rest, _ := strings.Cut(muxPath(path), "{")
+	name, _, _ := strings.Cut(rest, "}")
+	return name
 }
 
 // ServeHTTP serves the API with and without its prefix, since packngo was
@@ -100,7 +87,7 @@ func (r *router) answer(route Route, req *http.Request) (response, error) {
 	if route.Path == "" {
 		return response{}, errNotFound()
 	}
-	token, err := r.authenticate(req)
+	token, err := r.admit(route, req)
 	if err != nil {
 		return response{}, err
 	}
@@ -113,8 +100,9 @@ func (r *router) answer(route Route, req *http.Request) (response, error) {
 	return route.handle(r.api, &request{ctx: ctx, http: req, query: req.URL.Query(), token: token})
 }
 
-// authenticate finds the token that a request was sent with.
-func (r *router) authenticate(req *http.Request) (token store.Token, err error) {
+// admit finds the token that a request was sent with, and whether that allows
+// what is asked.
+func (r *router) admit(route Route, req *http.Request) (token store.Token, err error) {
 	sent := req.Header.Get("X-Auth-Token")
 	if sent == "" {
 		return token, errUnauthorized()
@@ -125,7 +113,7 @@ func (r *router) authenticate(req *http.Request) (token store.Token, err error) 
 			return errUnauthorized()
 		}
 		token = *row.Value
-		return nil
+		return authorize(s, route, req, token)
 	})
 	return token, err
 }

@@ -12,6 +12,17 @@ import (
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
+func sshKeyRoutes() []Route {
+	return []Route{
+		{http.MethodGet, "/ssh-keys", "findSSHKeys", (*API).listSSHKeys, nil},
+		{http.MethodPost, "/ssh-keys", "createSSHKey", (*API).createSSHKey, nil},
+		{http.MethodGet, "/ssh-keys/{id}", "findSSHKeyById", (*API).getSSHKey, ofSSHKey},
+		{http.MethodDelete, "/ssh-keys/{id}", "deleteSSHKey", (*API).deleteSSHKey, ofSSHKey},
+		{http.MethodGet, "/projects/{id}/ssh-keys", "findProjectSSHKeys", (*API).listProjectSSHKeys, ofProject},
+		{http.MethodPost, "/projects/{id}/ssh-keys", "createProjectSSHKey", (*API).createProjectSSHKey, ofProject},
+	}
+}
+
 func (a *API) listSSHKeys(r *request) (response, error) {
 	return a.answerSSHKeys(r, store.OfUser(r.token.UserID), r.query.Get("search"))
 }

@@ -8,6 +8,12 @@ import (
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
+func userRoutes() []Route {
+	return []Route{
+		{http.MethodGet, "/user", "findCurrentUser", (*API).getUser, nil},
+	}
+}
+
 // getUser shows the user whose token the request was sent with.
 func (a *API) getUser(r *request) (answer response, err error) {
 	err = a.store.Read(r.ctx, func(s *store.Snapshot) error {

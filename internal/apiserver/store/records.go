@@ -10,8 +10,11 @@ import (
 
 // Organization owns projects.
 type Organization struct {
-	ID        string    `json:"id"`
-	Name      string    `json:"name"`
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	// Members are the IDs of the users that may do all in the organization,
+	// besides those whose own organization it is.
+	Members   []string  `json:"members,omitempty"`
 	CreatedAt time.Time `json:"createdAt"`
 }
 
@@ -25,12 +28,16 @@ type User struct {
 	CreatedAt      time.Time `json:"createdAt"`
 }
 
-// Token lets a user in. Its key is the SHA-256 of what the user sends: the
+// Token lets a user in, or whoever works for one project. Its key is the SHA-256 of what the user sends: the
 // token itself is not stored.
 type Token struct {
-	Hash        string    `json:"hash"`
-	ID          string    `json:"id"`
-	UserID      string    `json:"userID"`
+	Hash string `json:"hash"`
+	ID   string `json:"id"`
+	// UserID is who made it, and whom it speaks for where ProjectID is empty.
+	UserID string `json:"userID"`
+	// ProjectID confines it to one project.
+	ProjectID   string    `json:"projectID,omitempty"`
+	ReadOnly    bool      `json:"readOnly,omitempty"`
 	Description string    `json:"description"`
 	CreatedAt   time.Time `json:"createdAt"`
 }

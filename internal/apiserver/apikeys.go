@@ -1,0 +1,5 @@
+package apiserver
+
+func apiKeyRoutes() []Route {
+	return nil
+}

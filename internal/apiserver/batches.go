@@ -1,0 +1,5 @@
+package apiserver
+
+func batchRoutes() []Route {
+	return nil
+}

@@ -1,0 +1,5 @@
+package apiserver
+
+func capacityRoutes() []Route {
+	return nil
+}

@@ -1,0 +1,5 @@
+package apiserver
+
+func deviceDetailRoutes() []Route {
+	return nil
+}

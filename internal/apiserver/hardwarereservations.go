@@ -1,0 +1,5 @@
+package apiserver
+
+func hardwareReservationRoutes() []Route {
+	return nil
+}

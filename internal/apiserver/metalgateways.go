@@ -1,0 +1,5 @@
+package apiserver
+
+func metalGatewayRoutes() []Route {
+	return nil
+}

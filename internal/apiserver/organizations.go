@@ -1,0 +1,5 @@
+package apiserver
+
+func organizationRoutes() []Route {
+	return nil
+}

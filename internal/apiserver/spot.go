@@ -1,0 +1,5 @@
+package apiserver
+
+func spotRoutes() []Route {
+	return nil
+}

@@ -1,0 +1,5 @@
+package apiserver
+
+func usageRoutes() []Route {
+	return nil
+}

@@ -1,0 +1,5 @@
+package apiserver
+
+func virtualNetworkRoutes() []Route {
+	return nil
+}

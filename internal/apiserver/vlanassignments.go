@@ -1,0 +1,5 @@
+package apiserver
+
+func vlanAssignmentRoutes() []Route {
+	return nil
+}

@@ -1,0 +1,5 @@
+package apiserver
+
+func vrfRoutes() []Route {
+	return nil
+}
