@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -23,6 +22,10 @@ import (
 const asProgram = "PACKETYARD_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
+	if description := os.Getenv(asEtcd); description != "" {
+		fmt.Fprintln(os.Stderr, runEtcd(description))
+		os.Exit(1)
+	}
 	if os.Getenv(asProgram) != "" {
 		main()
 		os.Exit(0)
@@ -37,22 +40,25 @@ type program struct {
 	credentials packet.Credentials
 }
 
-func start(t *testing.T, dir string) *program {
+func start(t *testing.T, dir string, args ...string) *program {
+	t.Helper()
+	return startWith(t, dir, []string{"PACKET_API_TOKEN=", "PACKET_PROJECT_ID="}, args...)
+}
+
+// startWith starts a server with an environment and flags of its own.
+func startWith(t *testing.T, dir string, environment []string, args ...string) *program {
 	t.Helper()
 	p := &program{log: &bytes.Buffer{}}
 	// The test's context would kill it before the test has looked.
-	p.cmd = exec.Command(os.Args[0], "--data-dir", dir, "--listen-address", "127.0.0.1:0")
-	p.cmd.Env = append(os.Environ(), asProgram+"=1", "PACKET_API_TOKEN=", "PACKET_PROJECT_ID=")
+	p.cmd = exec.Command(os.Args[0], append([]string{"--data-dir", dir, "--listen-address", "127.0.0.1:0"}, args...)...)
+	p.cmd.Env = append(append(os.Environ(), asProgram+"=1"), environment...)
 	p.cmd.Stderr = p.log
 	path := filepath.Join(dir, apiserver.CredentialsFile)
 	earlier, _ := os.ReadFile(path)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill()
-		_ = p.cmd.Wait()
-	})
+	t.Cleanup(p.kill)
 	eventually(t, "the server is ready", func() bool {
 		data, err := os.ReadFile(path)
 		if err != nil || bytes.Equal(data, earlier) || json.Unmarshal(data, &p.credentials) != nil {
@@ -66,6 +72,11 @@ func start(t *testing.T, dir string) *program {
 		return answer.StatusCode == http.StatusOK
 	})
 	return p
+}
+
+func (p *program) kill() {
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
 }
 
 func eventually(t *testing.T, what string, so func() bool) {
@@ -92,131 +103,6 @@ func (p *program) client(t *testing.T) *packet.Client {
 		t.Fatal(err)
 	}
 	return client
-}
-
-// TestKill kills the server again and again while it is busy, and checks that
-// whatever it confirmed is there, and that no address is handed out twice.
-func TestKill(t *testing.T) {
-	dir := t.TempDir()
-	var mu sync.Mutex
-	devices := map[string]bool{}
-	reservations := map[string]bool{}
-	for round := range 4 {
-		p := start(t, dir)
-		client := p.client(t)
-		project := p.credentials.ProjectID
-		check(t, client, project, devices, reservations)
-
-		var wait sync.WaitGroup
-		enough := make(chan struct{})
-		var once sync.Once
-		for worker := range 6 {
-			wait.Go(func() {
-				for i := 0; ; i++ {
-					device, err := client.CreateDevice(t.Context(), project, packet.DeviceCreate{
-						Hostname: fmt.Sprintf("r%d-w%d-%d", round, worker, i),
-						Plan:     "c3.small.x86", OperatingSystem: "ubuntu_24_04", Metro: "da",
-					})
-					if err != nil {
-						return // The server is dead.
-					}
-					mu.Lock()
-					devices[device.ID] = true
-					done := len(devices) >= 40*(round+1)
-					mu.Unlock()
-					if done {
-						once.Do(func() { close(enough) })
-					}
-					if i%4 != 0 {
-						continue
-					}
-					reservation, err := client.CreateIPReservation(t.Context(), project, packet.IPReservationCreate{
-						Type: packet.IPTypePublicIPv4, Quantity: 1, Metro: "da",
-					})
-					if err != nil {
-						return
-					}
-					mu.Lock()
-					reservations[reservation.ID] = true
-					mu.Unlock()
-				}
-			})
-		}
-		select {
-		case <-enough:
-		case <-time.After(time.Minute):
-			t.Fatal("the server made too few devices")
-		}
-		if err := p.cmd.Process.Signal(syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-		wait.Wait()
-		_ = p.cmd.Wait()
-	}
-	p := start(t, dir)
-	check(t, p.client(t), p.credentials.ProjectID, devices, reservations)
-}
-
-// check compares what the server has with what it confirmed. It may have
-// more: a request whose answer was lost.
-func check(t *testing.T, client *packet.Client, project string, devices, reservations map[string]bool) {
-	t.Helper()
-	var found []packet.Device
-	eventually(t, "all devices become active", func() bool {
-		var err error
-		if found, err = client.Devices(t.Context(), project, packet.DeviceFilter{}); err != nil {
-			t.Fatal(err)
-		}
-		for _, device := range found {
-			if device.State != packet.StateActive {
-				return false
-			}
-		}
-		return true
-	})
-	holders := map[string]string{}
-	take := func(address, holder string) {
-		if other := holders[address]; other != "" {
-			t.Errorf("%s is handed out to %s and to %s", address, other, holder)
-		}
-		holders[address] = holder
-	}
-	known := map[string]bool{}
-	names := map[string]bool{}
-	for _, device := range found {
-		known[device.ID] = true
-		if names[device.Hostname] {
-			t.Errorf("device %s exists twice", device.Hostname)
-		}
-		names[device.Hostname] = true
-		if len(device.IPAddresses) != 3 {
-			t.Errorf("device %s has %d addresses, want 3", device.ID, len(device.IPAddresses))
-		}
-		for _, ip := range device.IPAddresses {
-			take(ip.Address, device.ID)
-			take(ip.Gateway, device.ID)
-		}
-	}
-	for id := range devices {
-		if !known[id] {
-			t.Errorf("device %s was confirmed and is lost", id)
-		}
-	}
-	ips, err := client.IPReservations(t.Context(), project)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, ip := range ips {
-		known[ip.ID] = true
-		if !ip.Management {
-			take(ip.Address, ip.ID)
-		}
-	}
-	for id := range reservations {
-		if !known[id] {
-			t.Errorf("reservation %s was confirmed and is lost", id)
-		}
-	}
 }
 
 func TestOrderlyEnd(t *testing.T) {

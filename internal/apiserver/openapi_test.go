@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -49,15 +50,19 @@ type checker struct {
 	mu sync.Mutex
 	// seen counts the operations that were checked.
 	seen map[string]int
+	// saw, where it is set, is told of every answer that was checked.
+	saw func(operation string, status int)
 }
 
 func newChecker(t testing.TB) *checker {
 	return &checker{t: t, doc: loadDocument(t), seen: map[string]int{}}
 }
 
-// errorStatuses may come from every operation, whether the document repeats
-// them or not.
-var errorStatuses = map[int]bool{400: true, 401: true, 404: true, 422: true, 501: true, 503: true}
+// isErrorStatus tells the statuses that may come from every operation, whether
+// the document repeats them or not.
+func isErrorStatus(status int) bool {
+	return slices.Contains([]int{400, 401, 403, 404, 405, 413, 415, 422, 429, 501, 503}, status)
+}
 
 func (c *checker) RoundTrip(req *http.Request) (*http.Response, error) {
 	answer, err := http.DefaultTransport.RoundTrip(req)
@@ -90,8 +95,17 @@ func (c *checker) check(req *http.Request, answer *http.Response, body []byte) {
 	c.mu.Lock()
 	c.seen[route.Operation.OperationID]++
 	c.mu.Unlock()
-	if route.Operation.Responses.Status(answer.StatusCode) == nil && errorStatuses[answer.StatusCode] {
-		return
+	if c.saw != nil {
+		c.saw(operationName(route), answer.StatusCode)
+	}
+	if answer.StatusCode >= 400 {
+		var refusal struct{ Errors []string }
+		if err := json.Unmarshal(body, &refusal); err != nil || len(refusal.Errors) == 0 {
+			c.t.Errorf("%s: %d with the body %.300s, which lists no errors", what, answer.StatusCode, body)
+		}
+		if route.Operation.Responses.Status(answer.StatusCode) == nil && isErrorStatus(answer.StatusCode) {
+			return
+		}
 	}
 	err := openapi3filter.ValidateResponse(context.Background(), &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: route},
@@ -152,6 +166,15 @@ func (c *checker) route(req *http.Request) (*routers.Route, map[string]string) {
 		}
 	}
 	return best, bestParams
+}
+
+// operationName is the name of an operation in the server's table.
+func operationName(route *routers.Route) string {
+	if route.Operation.OperationID == "" {
+		// The document has no name for one of them.
+		return "findBgpDynamicNeighborById"
+	}
+	return route.Operation.OperationID
 }
 
 func TestRoutesAreThoseOfTheDocument(t *testing.T) {

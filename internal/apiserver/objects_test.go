@@ -1,0 +1,66 @@
+package apiserver_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/packetyard/packetyard/internal/apiserver"
+	"github.com/packetyard/packetyard/internal/apiserver/apiservertest"
+	"github.com/packetyard/packetyard/pkg/packet"
+)
+
+// kindOf is the part of a route's path before its first parameter, without
+// slashes around it: devices, bgp/sessions.
+func kindOf(route apiserver.Route) string {
+	before, _, _ := strings.Cut(route.Path, "{")
+	return strings.Trim(before, "/")
+}
+
+// makeObjects makes one object of every kind that the paths of the API name,
+// and returns their IDs by kind; see kindOf.
+func makeObjects(t testing.TB, server *apiservertest.Server, token, project string) map[string]string {
+	t.Helper()
+	m := &maker{t: t, server: server, token: token, made: map[string]string{"projects": project}}
+	in := "/projects/" + project
+
+	c, err := packet.NewClient(packet.Config{BaseURL: server.URL, Token: token, QPS: -1, Retries: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	device := activeDevice(t, c, project, order("object"))
+	m.made["devices"] = device.ID
+	m.made["events"] = device.ProvisioningEvents[0].ID
+	m.make("ips", in+"/ips", `{"type":"public_ipv4","quantity":1,"metro":"da"}`)
+	m.send(http.MethodPost, in+"/bgp-configs", `{"deployment_type":"local","asn":65000}`)
+	m.make("bgp/sessions", "/devices/"+device.ID+"/bgp/sessions", `{"address_family":"ipv4"}`)
+	m.make("ssh-keys", in+"/ssh-keys", `{"label":"object","key":"`+testKey+`"}`)
+	return m.made
+}
+
+// maker makes objects with plain requests.
+type maker struct {
+	t      testing.TB
+	server *apiservertest.Server
+	token  string
+	made   map[string]string
+}
+
+func (m *maker) make(kind, path, body string) {
+	m.t.Helper()
+	var object struct{ ID string }
+	if err := json.Unmarshal([]byte(m.send(http.MethodPost, path, body)), &object); err != nil || object.ID == "" {
+		m.t.Fatalf("making one of %s: %v", kind, err)
+	}
+	m.made[kind] = object.ID
+}
+
+func (m *maker) send(method, path, body string) string {
+	m.t.Helper()
+	status, text := send(m.t, m.server, m.token, method, path, []byte(body))
+	if status >= 300 {
+		m.t.Fatalf("%s %s: %d %s", method, path, status, text)
+	}
+	return text
+}
