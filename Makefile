@@ -19,6 +19,9 @@ LDFLAGS  := -s -w
 # IMG is the name of the provider's image in provider-components.yaml.
 IMG ?= packetyard/manager:dev
 
+# API_SERVER_IMG is the name of the Packet API server's image, as its chart has it.
+API_SERVER_IMG ?= packetyard/packet-api-server:dev
+
 # KUBERNETES_VERSION is stamped into the Kubernetes binaries of the machine
 # image. It is the version of k8s.io/kubernetes in machine/go.mod.
 KUBERNETES_VERSION := $(shell sed -n 's|^[[:space:]]*k8s.io/kubernetes \(v[0-9.]*\).*|\1|p' machine/go.mod)
@@ -65,8 +68,15 @@ e2e: build e2e-build ## Run `packetyard up`, the checks of a whole cluster, and 
 	PACKETYARD_BIN=$(BIN) $(BIN)/e2e.test -test.v -test.timeout 30m $(E2E_ARGS)
 
 .PHONY: bench
-bench: ## Run the benchmarks of every component and print their figures.
-	go test -run '^$$' -bench . -benchmem $(BENCH_ARGS) ./pkg/... ./internal/...
+bench: assets ## Run the benchmarks of every component and print their figures.
+	KUBEBUILDER_ASSETS=$(ASSETS) go test -run '^$$' -bench . -benchmem -timeout 60m $(BENCH_ARGS) ./pkg/... ./internal/... ./cmd/...
+
+# FUZZTIME is how long each fuzz target looks for what breaks it.
+FUZZTIME ?= 10s
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (10s).
+	hack/fuzz.sh $(FUZZTIME)
 
 .PHONY: clean
 clean: ## Remove what was built. The yard's state and Go's caches stay.
@@ -108,6 +118,11 @@ image: programs kube ## Lay out the machine image in bin/machine-image.
 assets: kube ## Lay out kube-apiserver, etcd and kubectl for the tests in bin/envtest.
 	@mkdir -p $(ASSETS)
 	@for program in kube-apiserver etcd kubectl; do ln -sf $(IMAGE)/kube $(ASSETS)/$$program; done
+
+.PHONY: image-packet-api-server
+image-packet-api-server: programs ## Make the API server's container image, bin/packet-api-server.oci.tar (API_SERVER_IMG= names it).
+	go run ./hack/ociimage -binary $(BIN)/packet-api-server -name '$(API_SERVER_IMG)' -output $(BIN)/packet-api-server.oci.tar
+	@echo "bin/packet-api-server.oci.tar is $(API_SERVER_IMG): docker load -i, podman load -i, or skopeo copy oci-archive:"
 
 .PHONY: components
 components: ## Write provider-components.yaml, all that a bootstrap cluster needs (IMG= names the image).

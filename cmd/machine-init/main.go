@@ -23,6 +23,9 @@ import (
 // metadataVariable names the metadata service's URL.
 const metadataVariable = "PACKET_METADATA_URL"
 
+// rescueVariable is set in a machine that was booted into its rescue system.
+const rescueVariable = "PACKET_RESCUE"
+
 func main() {
 	name := filepath.Base(os.Args[0])
 	switch {
@@ -56,6 +59,7 @@ func boot() int {
 		MetadataURL: url,
 		Console:     os.Stdout,
 		Environment: os.Environ(),
+		Rescue:      os.Getenv(rescueVariable) != "",
 		Now:         time.Now,
 	})
 	return machine.Run(signals)

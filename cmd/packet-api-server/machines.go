@@ -64,5 +64,5 @@ func (o *options) image() (string, error) {
 // subcommands are what the program runs itself as, to be a machine, and
 // what people look at machines with.
 func subcommands() []*cobra.Command {
-	return append(namespaces.Commands(), namespaces.MachinesCommand())
+	return append(namespaces.Commands(), namespaces.MachinesCommand(), backupCommand(), restoreCommand())
 }

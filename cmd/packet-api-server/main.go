@@ -5,10 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -38,28 +36,30 @@ PACKET_API_TOKEN and PACKET_PROJECT_ID in the environment fix them instead.
 lets you watch, realistic takes as long as real servers did.
 
 Besides the API there are GET /_packetyard/health, /_packetyard/ready and
-/_packetyard/metrics, for which no token is needed.`
+/_packetyard/metrics, for which no token is needed. --control adds routes that
+reset the server, seed it, save and restore its records, turn its clock, make
+requests fail, and list what was asked; they take the token of
+credentials.json and no other. Do not use it where the records matter.
+
+Every flag may be in the YAML file of --config instead, under the same name
+without the dashes; what is on the command line counts more.`
 
 const example = `  # The API alone, on a port of the server's choice:
   packet-api-server --machines none --listen-address 127.0.0.1:0 --data-dir /tmp/packet
 
   # Ask it for its plans:
   curl -s -H "X-Auth-Token: $(jq -r .apiToken /tmp/packet/credentials.json)" \
-    "$(jq -r .apiURL /tmp/packet/credentials.json)/plans"`
+    "$(jq -r .apiURL /tmp/packet/credentials.json)/plans"
 
-// options are the flags.
-type options struct {
-	listenAddress string
-	dataDir       string
-	etcdEndpoints []string
-	machines      string
-	machineImage  string
-	profile       string
-	control       bool
-	logLevel      string
-}
+  # HTTPS for others, 600 requests a minute for each token, and who did what:
+  packet-api-server --listen-address 0.0.0.0:443 --external-url https://packet.example.com \
+    --tls-cert tls.crt --tls-key tls.key --rate-limit 600 --audit-log /var/log/packet-audit.jsonl
+
+  # A server for tests, with what is in a file, and routes to break it:
+  packet-api-server --control --seed seed.yaml --profile fast`
 
 func main() {
+	limitGarbage()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := command().ExecuteContext(ctx)
 	stop()
@@ -79,39 +79,38 @@ func command() *cobra.Command {
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := readConfig(o.config, cmd.Flags()); err != nil {
+				return err
+			}
+			return o.run(cmd.Context())
+		},
 	}
 	cmd.CompletionOptions.DisableDefaultCmd = true
-	flags := cmd.Flags()
-	flags.StringVar(&o.listenAddress, "listen-address", apiserver.DefaultListenAddress,
-		"where to serve the API; port 0 picks a port, which is logged and written to credentials.json")
-	flags.StringVar(&o.dataDir, "data-dir", "packet-api-server.data",
-		"where the records, the credentials and the machines are kept")
-	flags.StringSliceVar(&o.etcdEndpoints, "etcd-endpoints", nil,
-		"URLs of an etcd to keep the records in instead of the one inside the process, separated by commas")
-	flags.StringVar(&o.machines, "machines", machinesNone, "what devices are made of: "+strings.Join(machineDrivers(), " or "))
-	flags.StringVar(&o.machineImage, "machine-image", "",
-		"directory of the machine image that namespaces machines boot (default: machine-image beside this program)")
-	flags.StringVar(&o.profile, "profile", string(lifecycle.Instant),
-		"how long things take: "+strings.Join(lifecycle.Profiles(), ", "))
-	flags.BoolVar(&o.control, "control", false,
-		"serve also those routes under /_packetyard that change the server's behaviour; there are none yet")
-	flags.StringVar(&o.logLevel, "log-level", "info", "how much to log: debug, info, warn or error")
+	o.addTo(cmd.Flags())
 	cmd.AddCommand(subcommands()...)
 	return cmd
 }
 
 func (o *options) run(ctx context.Context) (err error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
-		return fmt.Errorf("--log-level %q is not one of debug, info, warn, error", o.logLevel)
+	logger, err := o.logger(os.Stderr)
+	if err != nil {
+		return err
 	}
-	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	profile, err := lifecycle.ParseProfile(o.profile)
 	if err != nil {
 		return fmt.Errorf("--profile: %w", err)
 	}
-
+	tracing, stopTracing, err := o.tracing(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopTracing()) }()
+	audit, closeAudit, err := o.audit()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeAudit()) }()
 	driver, err := o.newDriver(ctx, logger)
 	if err != nil {
 		return err
@@ -119,12 +118,20 @@ func (o *options) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, driver.Close()) }()
 	server, err := apiserver.New(ctx, apiserver.Config{
 		ListenAddress: o.listenAddress,
+		ExternalURL:   o.externalURL,
+		TLSCertFile:   o.tlsCert,
+		TLSKeyFile:    o.tlsKey,
 		DataDir:       o.dataDir,
 		EtcdEndpoints: o.etcdEndpoints,
 		Driver:        driver,
 		Profile:       profile,
 		Token:         os.Getenv(packet.EnvAPIToken),
 		ProjectID:     os.Getenv(packet.EnvProjectID),
+		RateLimit:     apiserver.RateLimit{Requests: o.rateLimit, Window: o.rateLimitWindow},
+		AuditLog:      audit,
+		Tracing:       tracing,
+		Control:       o.control,
+		SeedFile:      o.seed,
 		Logger:        logger,
 	})
 	if err != nil {

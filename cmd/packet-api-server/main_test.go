@@ -94,17 +94,6 @@ func eventually(t *testing.T, what string, so func() bool) {
 	}
 }
 
-func (p *program) client(t *testing.T) *packet.Client {
-	t.Helper()
-	client, err := packet.NewClient(packet.Config{
-		BaseURL: p.credentials.APIURL, Token: p.credentials.APIToken, QPS: -1, Retries: -1,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
-}
-
 func TestOrderlyEnd(t *testing.T) {
 	p := start(t, t.TempDir())
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {

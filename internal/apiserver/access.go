@@ -4,12 +4,17 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/packetyard/packetyard/internal/apiserver/lifecycle"
 	"github.com/packetyard/packetyard/internal/apiserver/store"
 )
 
-// owner is whom an object belongs to: the one of the three that is set.
+// owner is whom an object belongs to: the one of these that is set.
 type owner struct {
-	project, organization, user string
+	project, organization string
+	// user has what nobody else sees: SSH keys, API keys.
+	user string
+	// profile is the user itself, whom all see that share an organization.
+	profile string
 }
 
 // subject finds the owner of an object by its ID; ok is false for an object
@@ -40,7 +45,7 @@ func ofOrganization(s *store.Snapshot, id string) (owner, bool) {
 
 func ofUser(s *store.Snapshot, id string) (owner, bool) {
 	_, ok := s.Users.Get(id)
-	return owner{user: id}, ok
+	return owner{profile: id}, ok
 }
 
 func ofDevice(s *store.Snapshot, id string) (owner, bool) {
@@ -58,10 +63,14 @@ func ofAddress(s *store.Snapshot, id string) (owner, bool) {
 		return owner{project: row.Value.ProjectID}, true
 	}
 	row, ok := s.Assignments.Get(id)
-	if !ok {
+	switch {
+	case !ok:
 		return owner{}, false
+	case row.Value.MetalGatewayID != "":
+		return ofMetalGateway(s, row.Value.MetalGatewayID)
+	default:
+		return ofDevice(s, row.Value.DeviceID)
 	}
-	return ofDevice(s, row.Value.DeviceID)
 }
 
 func ofBGPSession(s *store.Snapshot, id string) (owner, bool) {
@@ -73,9 +82,9 @@ func ofBGPSession(s *store.Snapshot, id string) (owner, bool) {
 }
 
 func ofEvent(s *store.Snapshot, id string) (owner, bool) {
-	row, ok := s.Events.Get(id)
+	row, ok := lifecycle.FindEvent(s, id)
 	if !ok {
-		return owner{}, false
+		return ofRouteEvent(s, id)
 	}
 	return ofDevice(s, row.Value.DeviceID)
 }
@@ -111,7 +120,9 @@ func (v viewer) may(s *store.Snapshot, o owner) bool {
 	case o.organization != "":
 		return isMember(s, o.organization, v.token.UserID)
 	case o.user != "":
-		return o.user == v.token.UserID || shareOrganization(s, o.user, v.token.UserID)
+		return o.user == v.token.UserID
+	case o.profile != "":
+		return o.profile == v.token.UserID || shareOrganization(s, o.profile, v.token.UserID)
 	}
 	return false
 }
@@ -120,6 +131,15 @@ func (v viewer) may(s *store.Snapshot, o owner) bool {
 // is in it.
 func (v viewer) mayProject(s *store.Snapshot, id string) bool {
 	return v.may(s, owner{project: id})
+}
+
+// mustBeUser refuses what a user alone may do: the key of a project speaks for
+// nobody, and must not get at what belongs to whoever made it.
+func (r *request) mustBeUser() error {
+	if r.token.ProjectID != "" {
+		return refuse(http.StatusForbidden, "This is the API key of a project: only the API key of a user allows this")
+	}
+	return nil
 }
 
 func isMember(s *store.Snapshot, organizationID, userID string) bool {
@@ -144,15 +164,15 @@ func changesNothing(operation string) bool {
 
 // authorize refuses what the token of a request does not allow. What its
 // holder may not see does not exist for it, so that nothing can be guessed.
-func authorize(s *store.Snapshot, route Route, req *http.Request, token store.Token) error {
-	if route.of != nil {
-		o, ok := route.of(s, req.PathValue(firstParameter(route.Path)))
-		if !ok || !(viewer{token}).may(s, o) {
+func authorize(s *store.Snapshot, op *operation, req *http.Request, token *store.Token) error {
+	if op.of != nil {
+		o, ok := op.of(s, req.PathValue(op.parameter))
+		if !ok || !(viewer{*token}).may(s, o) {
 			return errNotFound()
 		}
 	}
-	if token.ReadOnly && req.Method != http.MethodGet && !changesNothing(route.Operation) {
-		return refuse(http.StatusForbidden, "This token is read-only: it does not allow %s", route.Operation)
+	if token.ReadOnly && !op.reads {
+		return refuse(http.StatusForbidden, "This token is read-only: it does not allow %s", op.Operation)
 	}
 	return nil
 }

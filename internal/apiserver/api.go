@@ -14,8 +14,12 @@ import (
 type API struct {
 	store     *store.Store
 	catalogue *catalogue.Catalogue
+	// capacity is how many servers there are by store.CapacityID, as the
+	// server was started with.
+	capacity  map[string]int
 	allocator *addresses.Allocator
 	clock     lifecycle.Clock
+	profile   lifecycle.Profile
 	metrics   *metrics
 	logger    *slog.Logger
 }

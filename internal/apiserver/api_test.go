@@ -93,7 +93,7 @@ func TestBadInput(t *testing.T) {
 		{"nothing given", "POST", devices, `{}`, 422, []string{
 			"plan can't be blank: it is one of a3.large.x86", "operating_system can't be blank", "Facility can't be blank: give a metro (am"}},
 		{"all unknown", "POST", devices, `{"plan":"c9","operating_system":"dos","metro":"xx"}`, 422, []string{
-			`plan "c9" is not one of: a3.large.x86`, `operating_system "dos" is not one of: almalinux_8`, `metro "xx" is not one of: am, at`}},
+			`plan "c9" is not one of: a3.large.x86`, `operating_system "dos" is not one of: almalinux_8`, `metro "xx" is not one of: any, am, at`}},
 		{"unknown facility", "POST", devices, `{"plan":"c3.small.x86","operating_system":"ubuntu_24_04","facility":["nowhere1"]}`, 422,
 			[]string{`facility "nowhere1" is not one of: any, am6`}},
 		{"facility of another metro", "POST", devices, valid(`,"facility":"sv15"`), 422, []string{`facility "sv15" is not in metro "da"`}},
@@ -117,8 +117,8 @@ func TestBadInput(t *testing.T) {
 		{"unknown device", "GET", "/devices/" + server.ProjectID, "", 404, []string{"Not found"}},
 		{"no UUID", "GET", "/devices/x", "", 404, []string{"Not found"}},
 		{"unknown path", "GET", "/nothing/here", "", 404, []string{"Not found"}},
-		{"unknown method", "PATCH", "/devices/" + device.ID, "{}", 404, []string{"Not found"}},
-		{"not implemented", "GET", "/organizations", "", 501, []string{"findOrganizations (GET /organizations) is not implemented"}},
+		{"unknown method", "DELETE", "/devices/" + device.ID + "/events", "", 405, []string{"Method DELETE is not one of"}},
+		{"not implemented", "GET", "/incidents", "", 501, []string{"findIncidents (GET /incidents) is not implemented"}},
 		{"action", "POST", "/devices/" + device.ID + "/actions", `{"type":"explode"}`, 422, []string{`type "explode" is not one of: power_on`}},
 		{"action in this state", "POST", "/devices/" + device.ID + "/actions", `{"type":"power_on"}`, 422, []string{"Cannot power on a device while it is active"}},
 		{"reservation", "POST", ips, `{"type":"public_ipv5","quantity":3,"metro":"xx"}`, 422, []string{
@@ -395,7 +395,9 @@ func TestElasticAddresses(t *testing.T) {
 		t.Errorf("after its release the device has %+v (%v), want its own three", ips, err)
 	}
 
-	_, err = c.CreateIPReservation(ctx, server.ProjectID, packet.IPReservationCreate{Type: packet.IPTypePublicIPv4, Quantity: 256, Metro: "da"})
+	_, err = c.CreateIPReservation(ctx, server.ProjectID, packet.IPReservationCreate{
+		Type: packet.IPTypePublicIPv4, Quantity: 256, Metro: "da", FailOnApprovalRequired: true,
+	})
 	if !packet.IsUnprocessable(err) || !strings.Contains(err.Error(), "quota") {
 		t.Errorf("256 more addresses: %v, want 422 for the quota", err)
 	}

@@ -393,7 +393,7 @@ func TestOfficialSDK(t *testing.T) {
 	if err == nil || answer.StatusCode != http.StatusNotFound || !strings.Contains(err.Error(), "Not found") {
 		t.Errorf("a device that is gone: %v, want 404", err)
 	}
-	_, answer, err = c.OrganizationsApi.FindOrganizations(ctx).Execute()
+	answer, err = c.IncidentsApi.FindIncidents(ctx).Execute()
 	if err == nil || answer.StatusCode != http.StatusNotImplemented {
 		t.Errorf("an operation that is not implemented: %v, want 501", err)
 	}

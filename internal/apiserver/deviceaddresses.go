@@ -3,6 +3,7 @@ package apiserver
 import (
 	"net/http"
 	"net/netip"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -15,7 +16,11 @@ import (
 func (a *API) addressDevice(
 	tx *store.Tx, choice *addresses.Choice, project *store.Row[store.Project], device *store.Device, network network,
 ) error {
-	if network.publicIPv4 {
+	if len(network.publicFrom) > 0 {
+		if err := a.assignReserved(tx, choice, device, []string{packet.IPTypePublicIPv4}, network.publicFrom, network.publicBits); err != nil {
+			return err
+		}
+	} else if network.publicIPv4 {
 		block, err := choice.Next(addresses.Public(), network.publicBits, tx.BlockTaken)
 		if err != nil {
 			return noAddresses(err)
@@ -25,12 +30,21 @@ func (a *API) addressDevice(
 		tx.Reservations.Create(tx, reservation)
 		assign(tx, device, reservation, block)
 	}
-	if network.publicIPv6 {
-		if err := a.assignOutOfBlock(tx, choice, project, device, packet.IPTypePublicIPv6, addresses.PublicIPv6(), 127); err != nil {
+	if len(network.ipv6From) > 0 {
+		if err := a.assignReserved(tx, choice, device, []string{packet.IPTypePublicIPv6}, network.ipv6From, network.ipv6Bits); err != nil {
+			return err
+		}
+	} else if network.publicIPv6 {
+		if err := a.assignOutOfBlock(
+			tx, choice, project, device, packet.IPTypePublicIPv6, addresses.PublicIPv6(), network.ipv6Bits,
+		); err != nil {
 			return err
 		}
 	}
-	return a.assignOutOfBlock(tx, choice, project, device, packet.IPTypePrivateIPv4, addresses.Private(), 31)
+	if len(network.privateFrom) > 0 {
+		return a.assignReserved(tx, choice, device, []string{packet.IPTypePrivateIPv4}, network.privateFrom, network.privateBits)
+	}
+	return a.assignOutOfBlock(tx, choice, project, device, packet.IPTypePrivateIPv4, addresses.Private(), network.privateBits)
 }
 
 // assignOutOfBlock gives a device a part of a block that its project has in
@@ -39,18 +53,23 @@ func (a *API) assignOutOfBlock(
 	tx *store.Tx, choice *addresses.Choice, project *store.Row[store.Project], device *store.Device,
 	kind string, pool addresses.Pool, bits int,
 ) error {
-	for _, row := range tx.Reservations.In(store.ManagementBlocks(device.ProjectID, device.Metro, kind)) {
+	coarsest := coarsestPrivate
+	if kind == packet.IPTypePublicIPv6 {
+		coarsest = coarsestIPv6
+	}
+	// The newest block is the one with room, mostly; a large project has many.
+	for _, row := range slices.Backward(tx.Reservations.In(store.ManagementBlocks(device.ProjectID, device.Metro, kind))) {
 		// A full block is not worth searching. IPv6 blocks never are.
-		if room := bits - row.Value.Block.Bits(); room < 31 && len(tx.Assignments.In(store.OfReservation(row.Value.ID))) >= 1<<room {
+		if room := bits - row.Value.Block.Bits(); room < 31 && tx.Assignments.Count(store.OfReservation(row.Value.ID)) >= 1<<room {
 			continue
 		}
-		part, err := choice.Next(addresses.Inside(row.Value.Block, bits), bits, tx.AddressTaken)
+		part, err := choice.Next(addresses.Inside(addresses.DevicePart(row.Value.Block), coarsest), bits, tx.AddressTaken)
 		if err != nil {
 			continue
 		}
 		// The block may be given back when its last device goes.
 		tx.Reservations.Require(tx, row)
-		tx.RequireFreeAddress(part, bits)
+		tx.RequireFreeAddress(part, coarsest)
 		assign(tx, device, row.Value, part)
 		return nil
 	}
@@ -61,7 +80,7 @@ func (a *API) assignOutOfBlock(
 	}
 	part := netip.PrefixFrom(block.Addr(), bits)
 	tx.RequireFreeBlock(block, pool.Coarsest)
-	tx.RequireFreeAddress(part, bits)
+	tx.RequireFreeAddress(part, coarsest)
 	reservation := managementBlock(device, kind, block)
 	tx.Reservations.Create(tx, reservation)
 	assign(tx, device, reservation, part)
@@ -89,17 +108,7 @@ func managementBlock(device *store.Device, kind string, block netip.Prefix) *sto
 }
 
 func assign(tx *store.Tx, device *store.Device, reservation *store.Reservation, block netip.Prefix) {
-	host, gateway := addresses.Host(block)
-	tx.Assignments.Create(tx, &store.Assignment{
-		ID:            uuid.NewString(),
-		DeviceID:      device.ID,
-		ReservationID: reservation.ID,
-		Block:         block,
-		Address:       host,
-		Gateway:       gateway,
-		Public:        reservation.Type != packet.IPTypePrivateIPv4,
-		Management:    true,
-		Metro:         device.Metro,
-		CreatedAt:     device.CreatedAt,
-	})
+	assignment := newAssignment(device, reservation, block, device.CreatedAt)
+	assignment.Management = true
+	tx.Assignments.Create(tx, assignment)
 }

@@ -6,10 +6,12 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/packetyard/packetyard/internal/apiserver/addresses"
 	"github.com/packetyard/packetyard/internal/apiserver/hardware"
 	"github.com/packetyard/packetyard/internal/apiserver/lifecycle"
 	"github.com/packetyard/packetyard/internal/apiserver/store"
@@ -41,17 +43,7 @@ func (a *API) createDevice(r *request) (response, error) {
 	err = a.store.Update(r.ctx, func(tx *store.Tx) error {
 		// An attempt that failed has chosen for nothing.
 		choice.Release()
-		project, ok := tx.Projects.Get(projectID)
-		if !ok {
-			return errNotFound()
-		}
-		keys, err := order.sshKeys(tx, projectID, r.token.UserID, a.clock.Now())
-		if err != nil {
-			return err
-		}
-		device := order.device(id, projectID, r.token.UserID, keys, a.clock.Now())
-		tx.Devices.Create(tx, device)
-		return a.addressDevice(tx, choice, project, device, order.network)
+		return a.addDevice(tx, choice, order, id, projectID, r.token.UserID)
 	})
 	if err != nil {
 		return response{}, err
@@ -59,6 +51,32 @@ func (a *API) createDevice(r *request) (response, error) {
 	answer, err := a.answerDevice(r, http.StatusCreated, id)
 	answer.location = href("devices", id)
 	return answer, err
+}
+
+// addDevice adds a device with all that it has from its first moment to a
+// transaction.
+func (a *API) addDevice(tx *store.Tx, choice *addresses.Choice, order *order, id, projectID, userID string) error {
+	project, ok := tx.Projects.Get(projectID)
+	if !ok {
+		return errNotFound()
+	}
+	now := a.clock.Now()
+	keys, err := order.sshKeys(tx, project.Value, now)
+	if err != nil {
+		return err
+	}
+	place, err := a.place(tx, project, order, now)
+	if err != nil {
+		return err
+	}
+	device := order.device(id, projectID, userID, place, keys, now)
+	tx.Devices.Create(tx, device)
+	if row := place.reservation; row != nil {
+		taken := *row.Value
+		taken.DeviceID = id
+		tx.HardwareReservations.Update(tx, row, &taken)
+	}
+	return a.addressDevice(tx, choice, project, device, order.network)
 }
 
 // terminationTime is a time whose error says which field it is of.
@@ -84,7 +102,7 @@ func (a *API) mustExist(ctx context.Context, projectID string) error {
 }
 
 // device is the record of a new device.
-func (o *order) device(id, projectID, userID string, keys []string, now time.Time) *store.Device {
+func (o *order) device(id, projectID, userID string, place placement, keys []string, now time.Time) *store.Device {
 	device := &store.Device{
 		ID:              id,
 		ProjectID:       projectID,
@@ -92,8 +110,9 @@ func (o *order) device(id, projectID, userID string, keys []string, now time.Tim
 		Description:     o.input.Description,
 		Plan:            o.plan.Slug,
 		OperatingSystem: o.system.Slug,
-		Metro:           o.metro.Code,
-		Facility:        o.facility.Code,
+		Metro:           place.facility.Metro.Code,
+		Facility:        place.facility.Code,
+		Features:        o.features,
 		BillingCycle:    cmp.Or(o.input.BillingCycle, "hourly"),
 		Tags:            o.input.Tags,
 		Userdata:        o.input.Userdata,
@@ -103,6 +122,8 @@ func (o *order) device(id, projectID, userID string, keys []string, now time.Tim
 		AlwaysPXE:       o.input.AlwaysPXE,
 		Locked:          o.input.Locked,
 		NetworkFrozen:   o.input.NetworkFrozen,
+		SpotInstance:    o.input.SpotInstance,
+		SpotPriceMax:    o.input.SpotPriceMax,
 		SSHKeyIDs:       keys,
 		RootPassword:    rand.Text(),
 		CreatedBy:       userID,
@@ -112,14 +133,18 @@ func (o *order) device(id, projectID, userID string, keys []string, now time.Tim
 	if o.input.TerminationTime != nil && !o.input.TerminationTime.IsZero() {
 		device.TerminationTime = &o.input.TerminationTime.Time
 	}
+	if place.reservation != nil {
+		device.HardwareReservationID = place.reservation.Value.ID
+	}
 	lifecycle.Queue(device, now)
 	return device
 }
 
 // sshKeys says which keys a device lets in: those that are named, or else all
-// of its project and of the user who asks. Keys that are given in full become
-// keys of the project.
-func (o *order) sshKeys(tx *store.Tx, projectID, userID string, now time.Time) ([]string, error) {
+// of its project and of all members of its organization. Keys that are given
+// in full become keys of the project.
+func (o *order) sshKeys(tx *store.Tx, project *store.Project, now time.Time) ([]string, error) {
+	projectID := project.ID
 	var p problems
 	var ids []string
 	for _, id := range o.input.ProjectSSHKeys {
@@ -131,7 +156,7 @@ func (o *order) sshKeys(tx *store.Tx, projectID, userID string, now time.Time) (
 		ids = append(ids, id)
 	}
 	for _, id := range o.input.UserSSHKeys {
-		if _, ok := tx.Users.Get(id); !ok {
+		if _, ok := tx.Users.Get(id); !ok || !isMember(tx.Snapshot, project.OrganizationID, id) {
 			p.add("user_ssh_keys %q is no user of the project", id)
 			continue
 		}
@@ -157,11 +182,32 @@ func (o *order) sshKeys(tx *store.Tx, projectID, userID string, now time.Time) (
 	}
 	named := len(o.input.ProjectSSHKeys) + len(o.input.UserSSHKeys) + len(o.input.SSHKeys)
 	if named == 0 && !o.input.NoSSHKeys {
-		for _, group := range []string{store.InProject(projectID), store.OfUser(userID)} {
+		for _, group := range append([]string{store.InProject(projectID)}, membersOf(tx.Snapshot, project.OrganizationID)...) {
 			for _, row := range tx.SSHKeys.In(group) {
 				ids = append(ids, row.Value.ID)
 			}
 		}
 	}
-	return ids, nil
+	return unique(ids), nil
+}
+
+// membersOf names the groups of all members of an organization.
+func membersOf(s *store.Snapshot, organizationID string) []string {
+	var groups []string
+	for _, row := range s.Users.All() {
+		if isMember(s, organizationID, row.Value.ID) {
+			groups = append(groups, store.OfUser(row.Value.ID))
+		}
+	}
+	return groups
+}
+
+// unique leaves out what was there before.
+func unique(ids []string) []string {
+	seen := make(map[string]struct{}, len(ids))
+	return slices.DeleteFunc(ids, func(id string) bool {
+		_, again := seen[id]
+		seen[id] = struct{}{}
+		return again
+	})
 }

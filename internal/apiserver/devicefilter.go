@@ -28,7 +28,7 @@ func (a *API) deviceFilterOf(query url.Values) deviceFilter {
 		kind:        query.Get("type"),
 		facilities:  commaList(query.Get("facility")),
 		metros:      commaList(query.Get("metro")),
-		categories:  append(commaList(query.Get("categories")), query["categories[]"]...),
+		categories:  append(commaList(strings.Join(query["categories"], ",")), query["categories[]"]...),
 		reserved:    query.Get("reserved"),
 		terminating: query.Get("has_termination_time"),
 		catalogue:   a.catalogue,
@@ -63,10 +63,9 @@ func (f deviceFilter) matches(s *store.Snapshot, d *store.Device) bool {
 		return false
 	case f.mac != "" && f.mac != hardware.MAC(d.ID, 0) && f.mac != hardware.MAC(d.ID, 1):
 		return false
-	// All devices of this server are on demand.
-	case f.kind != "" && f.kind != "ondemand" && f.kind != "on_demand":
+	case f.kind != "" && !slices.Contains(commaList(strings.ReplaceAll(f.kind, "_", "")), typeOf(d)):
 		return false
-	case f.reserved == "true":
+	case f.reserved != "" && (f.reserved == "true") != (d.HardwareReservationID != ""):
 		return false
 	case f.terminating != "" && (f.terminating == "true") != (d.TerminationTime != nil):
 		return false
@@ -80,9 +79,28 @@ func (f deviceFilter) matches(s *store.Snapshot, d *store.Device) bool {
 	return f.search == "" || f.found(s, d)
 }
 
+// typeOf is what kind of server a device is on, as the filter calls it.
+func typeOf(d *store.Device) string {
+	switch {
+	case d.HardwareReservationID != "":
+		return "reserved"
+	case d.SpotInstance:
+		return "spot"
+	default:
+		return "ondemand"
+	}
+}
+
 func (f deviceFilter) inCategory(d *store.Device) bool {
 	plan, ok := f.catalogue.Plan(d.Plan)
-	return ok && slices.ContainsFunc(plan.Categories, func(category string) bool {
+	if !ok {
+		return false
+	}
+	generation := "current_gen"
+	if plan.Legacy {
+		generation = "legacy_gen"
+	}
+	return slices.ContainsFunc(append(slices.Clone(plan.Categories), generation), func(category string) bool {
 		return slices.Contains(f.categories, category)
 	})
 }
@@ -90,6 +108,15 @@ func (f deviceFilter) inCategory(d *store.Device) bool {
 // found looks for the text in what people know a device by.
 func (f deviceFilter) found(s *store.Snapshot, d *store.Device) bool {
 	texts := append([]string{d.ID, d.Hostname, d.Description, d.Facility, d.Metro, d.Plan, d.OperatingSystem}, d.Tags...)
+	if d.HardwareReservationID != "" {
+		texts = append(texts, hardware.ShortID(d.HardwareReservationID))
+	}
+	if system, ok := f.catalogue.OperatingSystem(d.OperatingSystem); ok {
+		texts = append(texts, system.Name)
+	}
+	if facility, ok := f.catalogue.Facility(d.Facility); ok {
+		texts = append(texts, facility.Name)
+	}
 	for _, row := range s.Assignments.In(store.OfDevice(d.ID)) {
 		texts = append(texts, row.Value.Address.String())
 	}

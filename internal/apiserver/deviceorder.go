@@ -2,8 +2,6 @@ package apiserver
 
 import (
 	"errors"
-	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -14,19 +12,12 @@ import (
 
 // order is a valid request for a device.
 type order struct {
-	input    packet.DeviceCreate
-	plan     *catalogue.Plan
-	system   *catalogue.OperatingSystem
-	metro    *packet.Metro
-	facility *packet.Facility
-	network  network
-}
-
-// network is which addresses a device gets, besides its private IPv4.
-type network struct {
-	publicIPv4, publicIPv6 bool
-	// publicBits is the length of its public IPv4 block.
-	publicBits int
+	input       packet.DeviceCreate
+	plan        *catalogue.Plan
+	system      *catalogue.OperatingSystem
+	destination destination
+	network     network
+	features    map[string]string
 }
 
 // maxSSHKeys bounds how many keys a request may bring along, since all are
@@ -49,7 +40,7 @@ func (a *API) order(input packet.DeviceCreate) (*order, error) {
 	} else if !found {
 		p.notOneOf("operating_system", input.OperatingSystem, a.catalogue.OperatingSystemSlugs())
 	}
-	o.metro, o.facility = a.location(&p, input.Metro, input.Facility)
+	o.destination = a.destination(&p, input.Metro, input.Facility)
 
 	if o.plan != nil && o.system != nil && o.plan.ARM && !slices.Contains(o.system.ProvisionableOn, o.plan.Slug) {
 		p.add("operating_system %q cannot be installed on plan %q, but on: %s",
@@ -62,14 +53,13 @@ func (a *API) order(input packet.DeviceCreate) (*order, error) {
 	p.userdata(input.Userdata)
 	p.customData(input.CustomData)
 	p.script(o.system, input)
-	if input.SpotInstance {
-		p.add("spot_instance true is not possible: there is no spot market")
+	p.storage(input.Storage)
+	o.features = p.features(input.Features)
+	if end := input.TerminationTime; end != nil && !end.IsZero() && !end.After(a.clock.Now()) {
+		p.add("termination_time %s is not in the future", end.Format(time.RFC3339))
 	}
-	subnet := 31
-	if o.system != nil {
-		subnet = o.system.SubnetBits
-	}
-	o.network = p.network(input, subnet)
+	p.spot(input)
+	o.network = p.network(input, o.system)
 	if len(input.SSHKeys) > maxSSHKeys {
 		p.add("ssh_keys has %d keys, it must have at most %d", len(input.SSHKeys), maxSSHKeys)
 	}
@@ -82,11 +72,20 @@ func (a *API) order(input packet.DeviceCreate) (*order, error) {
 	if err := p.err(); err != nil {
 		return nil, err
 	}
-	if input.HardwareReservationID != "" {
-		return nil, refuse(http.StatusServiceUnavailable,
-			"There are no available hardware reservations for selected plan and facility")
-	}
 	return o, nil
+}
+
+// spot checks what is about the spot market. Whether the price is enough
+// depends on the place.
+func (p *problems) spot(input packet.DeviceCreate) {
+	switch {
+	case !input.SpotInstance && input.SpotPriceMax != 0:
+		p.add("spot_price_max %v is for spot instances: spot_instance must be true", input.SpotPriceMax)
+	case input.SpotInstance && !(input.SpotPriceMax > 0):
+		p.add("spot_price_max %v is not above 0, which spot_instance true needs", input.SpotPriceMax)
+	case input.SpotInstance && input.HardwareReservationID != "":
+		p.add("spot_instance true is not possible with hardware_reservation_id %q", shortened(input.HardwareReservationID))
+	}
 }
 
 // location says where a device or an address goes. A metro counts more than
@@ -138,61 +137,4 @@ func (a *API) location(p *problems, metroCode string, codes packet.FacilityCodes
 	}
 	metro, _ = a.catalogue.Metro(facility.Metro.Code)
 	return metro, facility
-}
-
-// network checks which addresses are asked for. Without a list a device gets
-// one of each kind.
-func (p *problems) network(input packet.DeviceCreate, subnet int) network {
-	n := network{publicIPv4: true, publicIPv6: true, publicBits: subnet}
-	if size := input.PublicIPv4SubnetSize; size != 0 {
-		n.publicBits = p.subnet("public_ipv4_subnet_size", size, subnet)
-	}
-	if size := input.PrivateIPv4SubnetSize; size != 0 && size != 31 {
-		p.add("private_ipv4_subnet_size %d is not possible, only 31 is", size)
-	}
-	if len(input.IPAddresses) == 0 {
-		return n
-	}
-	n.publicIPv4, n.publicIPv6 = false, false
-	private := false
-	for i, address := range input.IPAddresses {
-		field := fmt.Sprintf("ip_addresses[%d]", i)
-		if len(address.IPReservations) > 0 {
-			p.add("%s.ip_reservations are not possible on this server: assign the address to the device once it exists", field)
-		}
-		switch {
-		case address.AddressFamily == 4 && address.Public:
-			n.publicIPv4 = true
-			if address.CIDR != 0 {
-				n.publicBits = p.subnet(field+".cidr", address.CIDR, subnet)
-			}
-		case address.AddressFamily == 4:
-			private = true
-			if address.CIDR != 0 && address.CIDR != 31 {
-				p.add("%s.cidr %d is not possible for private addresses, only 31 is", field, address.CIDR)
-			}
-		case address.AddressFamily == 6 && address.Public:
-			n.publicIPv6 = true
-			if address.CIDR != 0 && address.CIDR != 127 {
-				p.add("%s.cidr %d is not possible for IPv6 addresses, only 127 is", field, address.CIDR)
-			}
-		case address.AddressFamily == 6:
-			p.add("%s is private IPv6, which does not exist", field)
-		default:
-			p.add("%s.address_family %d is not one of: 4, 6", field, address.AddressFamily)
-		}
-	}
-	if !private {
-		p.add("ip_addresses must have a private IPv4 address: {\"address_family\": 4, \"public\": false}")
-	}
-	return n
-}
-
-// subnet checks the length of a public IPv4 block, of which an operating
-// system can do with no less than its own.
-func (p *problems) subnet(field string, bits, longest int) int {
-	if bits < 28 || bits > longest {
-		p.add("%s %d is not from 28 to %d, which this operating system needs", field, bits, longest)
-	}
-	return bits
 }

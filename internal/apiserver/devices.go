@@ -53,7 +53,10 @@ func (a *API) updateDevice(r *request) (response, error) {
 		p.unless("billing_cycle", *input.BillingCycle, billingCycles()...)
 	}
 	if input.SpotInstance != nil && *input.SpotInstance {
-		p.add("spot_instance true is not possible: there is no spot market")
+		p.add("spot_instance true is not possible: a device is bought on the spot market when it is created")
+	}
+	if input.IPXEScriptURL != nil {
+		p.scriptURL(*input.IPXEScriptURL)
 	}
 	p.customData(input.CustomData)
 	if err := p.err(); err != nil {
@@ -64,6 +67,11 @@ func (a *API) updateDevice(r *request) (response, error) {
 		row, ok := tx.Devices.Get(r.id())
 		if !ok {
 			return errNotFound()
+		}
+		if input.FirmwareSetID != nil {
+			if err := a.firmwareSet(*input.FirmwareSetID, row.Value.Plan); err != nil {
+				return err
+			}
 		}
 		device := *row.Value
 		set(&device.Hostname, input.Hostname)
@@ -122,64 +130,6 @@ func (a *API) deleteDevice(r *request) (response, error) {
 		return response{}, err
 	}
 	return noContent()
-}
-
-func (a *API) performAction(r *request) (response, error) {
-	var input packet.DeviceAction
-	if err := r.decode(&input); err != nil {
-		return response{}, err
-	}
-	allowed := []string{packet.ActionPowerOn, packet.ActionPowerOff, packet.ActionReboot, packet.ActionReinstall, packet.ActionRescue}
-	var p problems
-	if input.Type == "" {
-		p.add("type can't be blank: it is one of %s", strings.Join(allowed, ", "))
-	}
-	p.unless("type", input.Type, allowed...)
-	if input.Type == packet.ActionRescue {
-		p.add("type %q is not possible: the machines of this server have no rescue system", input.Type)
-	}
-	if input.OperatingSystem != "" {
-		if _, ok := a.catalogue.OperatingSystem(input.OperatingSystem); !ok {
-			p.notOneOf("operating_system", input.OperatingSystem, a.catalogue.OperatingSystemSlugs())
-		}
-	}
-	if err := p.err(); err != nil {
-		return response{}, err
-	}
-
-	err := a.store.Update(r.ctx, func(tx *store.Tx) error {
-		row, ok := tx.Devices.Get(r.id())
-		if !ok {
-			return errNotFound()
-		}
-		now := a.clock.Now()
-		if input.Type == packet.ActionReinstall {
-			if row.Value.Locked {
-				return refuse(http.StatusUnprocessableEntity, "Cannot reinstall a device while it is locked")
-			}
-			if !lifecycle.Reinstallable(row.Value) {
-				return refuse(http.StatusUnprocessableEntity, "Cannot reinstall a device while it is %s", row.Value.State)
-			}
-			lifecycle.Reinstall(tx, row, func(device *store.Device) {
-				if system, ok := a.catalogue.OperatingSystem(input.OperatingSystem); ok {
-					device.OperatingSystem = system.Slug
-				}
-				if input.IPXEScriptURL != "" {
-					device.IPXEScriptURL = input.IPXEScriptURL
-				}
-			}, now)
-			return nil
-		}
-		if !lifecycle.Power(tx, row, input.Type, now) {
-			return refuse(http.StatusUnprocessableEntity, "Cannot %s a device while it is %s",
-				strings.ReplaceAll(input.Type, "_", " "), row.Value.State)
-		}
-		return nil
-	})
-	if err != nil {
-		return response{}, err
-	}
-	return response{status: http.StatusAccepted, body: []byte(`{}`)}, nil
 }
 
 // objectOnly is what is kept of data that the API documents as an object: old

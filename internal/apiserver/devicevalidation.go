@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"encoding/json"
+	"net/url"
 	"regexp"
 	"strings"
 
@@ -63,10 +64,21 @@ func executable(text string) bool {
 // script checks that a device with an operating system of the user's own has
 // something to boot.
 func (p *problems) script(system *catalogue.OperatingSystem, input packet.DeviceCreate) {
+	p.scriptURL(input.IPXEScriptURL)
 	if system == nil || system.Slug != packet.OSCustomIPXE {
 		return
 	}
 	if input.IPXEScriptURL == "" && !strings.HasPrefix(strings.TrimSpace(input.Userdata), "#!ipxe") {
 		p.add("ipxe_script_url can't be blank for operating_system %q, unless userdata begins with #!ipxe", system.Slug)
+	}
+}
+
+// scriptURL refuses what no machine could fetch its script from.
+func (p *problems) scriptURL(text string) {
+	if text == "" {
+		return
+	}
+	if u, err := url.Parse(text); err != nil || (u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "tftp") || u.Host == "" {
+		p.add("ipxe_script_url %.200q is not a URL that begins with http://, https:// or tftp://", text)
 	}
 }

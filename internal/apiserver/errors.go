@@ -11,6 +11,8 @@ import (
 type apiError struct {
 	status   int
 	messages []string
+	// header is what else the client is told; it may be nil.
+	header http.Header
 }
 
 func (e *apiError) Error() string {

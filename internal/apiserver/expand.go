@@ -72,6 +72,10 @@ func (s selection) apply(a *API, snapshot *store.Snapshot, data []byte) ([]byte,
 // closed schema does not have.
 func (a *API) include(snapshot *store.Snapshot, viewer viewer, object map[string]any, path []string) error {
 	name, rest := path[0], path[1:]
+	if _, hasPorts := object["network_ports"]; hasPorts && ofPorts(name) {
+		// Terraform's provider asks so of a device.
+		return a.include(snapshot, viewer, object, append([]string{"network_ports"}, path...))
+	}
 	expand := func(value any) (any, error) {
 		nested, ok := value.(map[string]any)
 		if !ok {
@@ -108,6 +112,11 @@ func (a *API) include(snapshot *store.Snapshot, viewer viewer, object map[string
 		}
 	}
 	return nil
+}
+
+// ofPorts tells the names that, asked for of a device, mean those of its ports.
+func ofPorts(name string) bool {
+	return name == "virtual_networks" || name == "native_virtual_network"
 }
 
 // resolve finds the object that a reference points at, nil for none and for

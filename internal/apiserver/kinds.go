@@ -1,6 +1,9 @@
 package apiserver
 
-import "github.com/packetyard/packetyard/internal/apiserver/store"
+import (
+	"github.com/packetyard/packetyard/internal/apiserver/lifecycle"
+	"github.com/packetyard/packetyard/internal/apiserver/store"
+)
 
 // kind is what is needed of one kind of object to show it in place of a
 // reference.
@@ -14,14 +17,23 @@ type kind struct {
 // the reference before the ID.
 func (a *API) kinds() map[string]kind {
 	return map[string]kind{
-		"devices":       {ofDevice, encoded(devices, a.encodeDevice)},
-		"ips":           {ofAddress, a.encodeAddress},
-		"projects":      {ofProject, encoded(projects, plain(a.project))},
-		"organizations": {ofOrganization, encoded(organizations, plain(organization))},
-		"users":         {ofUser, encoded(users, plain(user))},
-		"ssh-keys":      {ofSSHKey, encoded(sshKeys, plain(sshKey))},
-		"bgp/sessions":  {ofBGPSession, encoded(bgpSessions, plain(bgpSession))},
-		"events":        {ofEvent, encoded(events, plain(event))},
+		"devices":               {ofDevice, encoded(devices, a.encodeDevice)},
+		"ips":                   {ofAddress, a.encodeAddress},
+		"projects":              {ofProject, encoded(projects, a.encodeProject)},
+		"organizations":         {ofOrganization, encoded(organizations, a.encodeOrganization)},
+		"users":                 {ofUser, encoded(users, plain(user))},
+		"ssh-keys":              {ofSSHKey, encoded(sshKeys, plain(sshKey))},
+		"bgp/sessions":          {ofBGPSession, encoded(bgpSessions, plain(bgpSession))},
+		"hardware-reservations": {ofHardwareReservation, encoded(hardwareReservations, a.encodeHardwareReservation)},
+		"batches":               {ofBatch, encoded(batches, encodeBatch)},
+		"spot-market-requests":  {ofSpotMarketRequest, encoded(spotMarketRequests, a.encodeSpotMarketRequest)},
+		"events":                {ofEvent, encodeEvent},
+		"virtual-networks":      {ofVirtualNetwork, encoded(virtualNetworks, a.encodeVirtualNetwork)},
+		"ports":                 {ofPort, encodePort},
+		"metal-gateways":        {ofMetalGateway, encoded(metalGateways, a.encodeMetalGateway)},
+		"vrfs":                  {ofVRF, encoded(vrfs, a.encodeVRF)},
+		"routes":                {ofVRFRoute, encoded(vrfRoutesTable, plain(vrfRoute))},
+		"bgp-dynamic-neighbors": {ofDynamicNeighbor, encoded(dynamicNeighbors, encodeDynamicNeighbor)},
 	}
 }
 
@@ -31,7 +43,6 @@ func organizations(s *store.Snapshot) *store.Table[store.Organization] { return 
 func users(s *store.Snapshot) *store.Table[store.User]                 { return &s.Users }
 func sshKeys(s *store.Snapshot) *store.Table[store.SSHKey]             { return &s.SSHKeys }
 func bgpSessions(s *store.Snapshot) *store.Table[store.BGPSession]     { return &s.BGPSessions }
-func events(s *store.Snapshot) *store.Table[store.Event]               { return &s.Events }
 
 // encoder makes the API's form of a record, or finds it where it was made
 // before.
@@ -51,6 +62,14 @@ func encoded[T any](table func(*store.Snapshot) *store.Table[T], encode encoder[
 		}
 		return encode(s, row)
 	}
+}
+
+func encodeEvent(s *store.Snapshot, id string) ([]byte, error) {
+	row, ok := lifecycle.FindEvent(s, id)
+	if !ok {
+		return nil, nil
+	}
+	return encodeRow(row, event)
 }
 
 func (a *API) encodeAddress(s *store.Snapshot, id string) ([]byte, error) {

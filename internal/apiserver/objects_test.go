@@ -35,6 +35,29 @@ func makeObjects(t testing.TB, server *apiservertest.Server, token, project stri
 	m.make("ips", in+"/ips", `{"type":"public_ipv4","quantity":1,"metro":"da"}`)
 	m.send(http.MethodPost, in+"/bgp-configs", `{"deployment_type":"local","asn":65000}`)
 	m.make("bgp/sessions", "/devices/"+device.ID+"/bgp/sessions", `{"address_family":"ipv4"}`)
+	m.make("spot-market-requests", in+"/spot-market-requests",
+		`{"max_bid_price":0.01,"metro":"da","instance_parameters":{"plan":"a3.large.x86","operating_system":"ubuntu_24_04"}}`)
+	m.make("api-keys", in+"/api-keys", `{"description":"object"}`)
+	m.make("user/api-keys", "/user/api-keys", `{"description":"object"}`)
+	m.made["ports"] = device.NetworkPorts[0].ID
+	m.make("virtual-networks", in+"/virtual-networks", `{"metro":"da"}`)
+	m.make("vrfs", in+"/vrfs", `{"name":"object","metro":"da","ip_ranges":["192.168.0.0/16"],"bgp_dynamic_neighbors_enabled":true}`)
+	m.make("VRF IPs", in+"/ips", `{"type":"vrf","vrf_id":"`+m.made["vrfs"]+`","network":"192.168.1.0","cidr":24}`)
+	m.make("metal-gateways", in+"/metal-gateways",
+		`{"virtual_network_id":"`+m.made["virtual-networks"]+`","ip_reservation_id":"`+m.made["VRF IPs"]+`"}`)
+	m.make("routes", "/vrfs/"+m.made["vrfs"]+"/routes", `{"prefix":"0.0.0.0/0","next_hop":"192.168.1.10"}`)
+	m.make("bgp-dynamic-neighbors", "/metal-gateways/"+m.made["metal-gateways"]+"/bgp-dynamic-neighbors",
+		`{"bgp_neighbor_range":"192.168.1.128/25","bgp_neighbor_asn":65001}`)
+	servers, err := server.ReserveHardware(t.Context(), apiserver.HardwareReservation{ProjectID: project, Plan: "c3.small.x86", Metro: "da"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.made["hardware-reservations"] = servers[0]
+	batches, err := c.CreateDeviceBatch(t.Context(), project, packet.BatchCreate{DeviceCreate: order("batch")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.made["batches"] = batches[0].ID
 	m.make("ssh-keys", in+"/ssh-keys", `{"label":"object","key":"`+testKey+`"}`)
 	return m.made
 }

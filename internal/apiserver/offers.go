@@ -16,6 +16,8 @@ func catalogueRoutes() []Route {
 		{http.MethodGet, "/plans", "findPlans", (*API).listPlans, nil},
 		{http.MethodGet, "/projects/{id}/plans", "findPlansByProject", (*API).listProjectPlans, ofProject},
 		{http.MethodGet, "/operating-systems", "findOperatingSystems", (*API).listOperatingSystems, nil},
+		// Every version has a slug, and so an entry, of its own.
+		{http.MethodGet, "/operating-system-versions", "findOperatingSystemVersion", (*API).listOperatingSystems, nil},
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os/exec"
@@ -120,7 +121,8 @@ func (c *checker) check(req *http.Request, answer *http.Response, body []byte) {
 }
 
 // withoutNullPages drops what the service was known to do other than its own
-// document says: where there is no next page, meta.next is null.
+// document says: where there is no next page, meta.next is null, and a
+// quantity comes back as it was sent.
 func withoutNullPages(body []byte) []byte {
 	var object map[string]any
 	if json.Unmarshal(body, &object) != nil {
@@ -131,6 +133,13 @@ func withoutNullPages(body []byte) []byte {
 			if meta[name] == nil {
 				delete(meta, name)
 			}
+		}
+	}
+	// A capacity check echoes the quantity as it was sent: a number for packngo.
+	servers, _ := object["servers"].([]any)
+	for _, server := range servers {
+		if server, ok := server.(map[string]any); ok && server["quantity"] != nil {
+			server["quantity"] = fmt.Sprint(server["quantity"])
 		}
 	}
 	changed, err := json.Marshal(object)
@@ -147,6 +156,10 @@ func (c *checker) route(req *http.Request) (*routers.Route, map[string]string) {
 	var bestParams map[string]string
 	for path, item := range c.doc.Paths.Map() {
 		operation := item.GetOperation(req.Method)
+		if operation == nil && req.Method == http.MethodPatch {
+			// Packngo means PUT.
+			operation = item.Put
+		}
 		template := strings.Split(strings.Trim(path, "/"), "/")
 		if operation == nil || len(template) != len(segments) {
 			continue

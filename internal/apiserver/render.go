@@ -26,19 +26,6 @@ func encodeRow[T, V any](row *store.Row[T], render func(*T) V) ([]byte, error) {
 	return row.Encoded(func() ([]byte, error) { return json.Marshal(render(row.Value)) })
 }
 
-// encodeRows does that for a list.
-func encodeRows[T, V any](rows []*store.Row[T], render func(*T) V) ([][]byte, error) {
-	elements := make([][]byte, 0, len(rows))
-	for _, row := range rows {
-		data, err := encodeRow(row, render)
-		if err != nil {
-			return nil, err
-		}
-		elements = append(elements, data)
-	}
-	return elements, nil
-}
-
 // encodeAll does that for a list that is not in the store.
 func encodeAll[T any](values []T) ([][]byte, error) {
 	elements := make([][]byte, 0, len(values))
@@ -57,7 +44,7 @@ func (a *API) encodeDevice(s *store.Snapshot, row *store.Row[store.Device]) ([]b
 }
 
 func (a *API) encodeReservation(s *store.Snapshot, row *store.Row[store.Reservation]) ([]byte, error) {
-	return row.Encoded(func() ([]byte, error) { return json.Marshal(a.reservation(s, row.Value)) })
+	return row.Encoded(func() ([]byte, error) { return json.Marshal(a.anyReservation(s, row.Value)) })
 }
 
 func (a *API) encodeAssignment(_ *store.Snapshot, row *store.Row[store.Assignment]) ([]byte, error) {
@@ -92,14 +79,20 @@ func (a *API) device(s *store.Snapshot, d *store.Device) *packet.Device {
 		ProjectLite:            reference("projects", d.ProjectID),
 		SSHKeys:                []packet.SSHKey{},
 		IPAddresses:            []packet.IPAssignment{},
-		NetworkPorts:           ports(d),
+		NetworkPorts:           devicePorts(s, d),
 		BondingMode:            hardware.BondingMode,
 		SwitchUUID:             hardware.SwitchID(d.Facility),
 		CreatedAt:              packet.NewTimestamp(d.CreatedAt),
 		UpdatedAt:              packet.NewTimestamp(d.UpdatedAt),
 	}
+	if d.HardwareReservationID != "" {
+		shown.HardwareReservation = &packet.HardwareReservation{Href: href("hardware-reservations", d.HardwareReservationID)}
+	}
 	if d.Description != "" {
 		shown.Description = &d.Description
+	}
+	if d.SpotInstance {
+		shown.SpotInstance, shown.SpotPriceMax = true, &d.SpotPriceMax
 	}
 	if d.TerminationTime != nil {
 		shown.TerminationTime = packet.NewTimestamp(*d.TerminationTime)
@@ -158,31 +151,30 @@ func (a *API) assignment(v *store.Assignment) *packet.IPAssignment {
 		ParentBlock:   &packet.ParentBlock{Href: href("ips", v.ReservationID)},
 		CreatedAt:     packet.NewTimestamp(v.CreatedAt),
 	}
+	if v.MetalGatewayID != "" {
+		shown.AssignedTo = reference("metal-gateways", v.MetalGatewayID)
+		shown.NextHop, shown.State = v.NextHop.String(), packet.IPAssignmentActive
+	}
 	shown.Metro, _ = a.catalogue.Metro(v.Metro)
 	return shown
 }
 
-// reservation has the keys of its closed schema and no other.
+// reservation has the keys of its closed schema and no other. Without a block
+// it has no addresses to show.
 func (a *API) reservation(s *store.Snapshot, v *store.Reservation) *packet.IPReservation {
-	host, gateway := addresses.Host(v.Block)
 	shown := &packet.IPReservation{
 		ID:            v.ID,
 		Href:          href("ips", v.ID),
 		Type:          v.Type,
-		State:         packet.IPStateCreated,
-		Address:       host.String(),
-		Network:       v.Block.Addr().String(),
-		Netmask:       addresses.Netmask(v.Block),
-		Gateway:       gateway.String(),
-		CIDR:          v.Block.Bits(),
-		AddressFamily: family(v.Block),
+		State:         reservationState(v),
+		AddressFamily: 4,
 		Public:        v.Type != packet.IPTypePrivateIPv4,
 		Management:    v.Management,
 		Manageable:    !v.Management,
 		GlobalIP:      v.Type == packet.IPTypeGlobalIPv4,
-		Enabled:       true,
+		Enabled:       v.Block.IsValid(),
 		Addon:         !v.Management,
-		Bill:          !v.Management,
+		Bill:          !v.Management && v.Block.IsValid(),
 		Available:     href("ips", v.ID) + "/available",
 		Tags:          orEmpty(v.Tags),
 		CustomData:    orObject(v.CustomData),
@@ -190,6 +182,15 @@ func (a *API) reservation(s *store.Snapshot, v *store.Reservation) *packet.IPRes
 		Project:       &packet.Project{Href: href("projects", v.ProjectID)},
 		ProjectLite:   reference("projects", v.ProjectID),
 		CreatedAt:     packet.NewTimestamp(v.CreatedAt),
+	}
+	if v.Type == packet.IPTypePublicIPv6 {
+		shown.AddressFamily = 6
+	}
+	if v.Block.IsValid() {
+		host, gateway := addresses.Host(v.Block)
+		shown.Address, shown.Gateway = host.String(), gateway.String()
+		shown.Network, shown.Netmask = v.Block.Addr().String(), addresses.Netmask(v.Block)
+		shown.CIDR = v.Block.Bits()
 	}
 	if v.Details != "" {
 		shown.Details = &v.Details
@@ -199,6 +200,7 @@ func (a *API) reservation(s *store.Snapshot, v *store.Reservation) *packet.IPRes
 	}
 	shown.Metro, _ = a.catalogue.Metro(v.Metro)
 	shown.Facility, _ = a.catalogue.Facility(v.Facility)
+	shown.MetalGateway = gatewayOf(s, v.ID)
 	for _, row := range s.Assignments.In(store.OfReservation(v.ID)) {
 		shown.Assignments = append(shown.Assignments, packet.IPAssignment{Href: href("ips", row.Value.ID)})
 	}
@@ -223,35 +225,6 @@ func event(v *store.Event) *packet.Event {
 		Relationships: []packet.Href{{Href: href("devices", v.DeviceID)}},
 		CreatedAt:     packet.NewTimestamp(v.CreatedAt),
 	}
-}
-
-// ports are a bond over two interfaces, as every server had them.
-func ports(d *store.Device) []packet.Port {
-	bond := &packet.PortBond{ID: hardware.PortID(d.ID, hardware.Bond), Name: hardware.Bond}
-	list := []packet.Port{{
-		ID:                        bond.ID,
-		Href:                      href("ports", bond.ID),
-		Name:                      bond.Name,
-		Type:                      packet.PortTypeBond,
-		NetworkType:               packet.NetworkTypeLayer3,
-		Data:                      &packet.PortData{Bonded: true, MAC: hardware.MAC(d.ID, 0)},
-		DisbondOperationSupported: true,
-		VirtualNetworks:           []packet.VirtualNetwork{},
-	}}
-	for i, name := range hardware.Interfaces() {
-		id := hardware.PortID(d.ID, name)
-		list = append(list, packet.Port{
-			ID:                        id,
-			Href:                      href("ports", id),
-			Name:                      name,
-			Type:                      packet.PortTypeNetwork,
-			Bond:                      bond,
-			Data:                      &packet.PortData{Bonded: true, MAC: hardware.MAC(d.ID, i)},
-			DisbondOperationSupported: true,
-			VirtualNetworks:           []packet.VirtualNetwork{},
-		})
-	}
-	return list
 }
 
 func family(block netip.Prefix) int {

@@ -9,13 +9,14 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"strings"
 
 	"github.com/packetyard/packetyard/internal/apiserver/store"
 )
 
-// maxBody is more than any request of the API needs, so that what is over it
-// is not read.
-const maxBody = 1 << 20
+// defaultMaxBody is more than any request of the API needs, so that what is
+// over it is not read.
+const defaultMaxBody = 1 << 20
 
 // request is what a handler gets to see of an HTTP request.
 type request struct {
@@ -24,6 +25,16 @@ type request struct {
 	query url.Values
 	// token is the one that the client sent.
 	token store.Token
+	// maxBody is how many bytes of a body are read.
+	maxBody int64
+}
+
+// path is what was asked for, without the prefix of the API.
+func (r *request) path() string {
+	if rest, found := strings.CutPrefix(r.http.URL.Path, prefix); found && (rest == "" || rest[0] == '/') {
+		return rest
+	}
+	return r.http.URL.Path
 }
 
 func (r *request) viewer() viewer { return viewer{r.token} }
@@ -36,12 +47,12 @@ func (r *request) id() string {
 // decode reads a JSON body. What is not JSON is the client's mistake in
 // speaking (400), a value of a wrong type one in what it says (422).
 func (r *request) decode(into any) error {
-	body, err := io.ReadAll(io.LimitReader(r.http.Body, maxBody+1))
+	body, err := io.ReadAll(io.LimitReader(r.http.Body, r.maxBody+1))
 	if err != nil {
-		return refuse(http.StatusBadRequest, "The request body could not be read: %v", err)
+		return bodyError(err)
 	}
-	if len(body) > maxBody {
-		return refuse(http.StatusRequestEntityTooLarge, "The request body is larger than %d bytes", maxBody)
+	if int64(len(body)) > r.maxBody {
+		return errTooLarge(r.maxBody)
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
 		return refuse(http.StatusBadRequest, "The request body is empty, it must be a JSON object")

@@ -149,6 +149,10 @@ func (r *rack) Reboot(_ context.Context, id string) error {
 	return r.do("reboot", id, func(*machine) error { return nil })
 }
 
+func (r *rack) Rescue(_ context.Context, spec machines.Spec) error {
+	return r.do("rescue", spec.ID, func(m *machine) error { m.power = machines.PowerOn; return nil })
+}
+
 func (r *rack) Reinstall(_ context.Context, spec machines.Spec) error {
 	return r.do("reinstall", spec.ID, func(m *machine) error { m.spec = spec; m.installed++; return nil })
 }

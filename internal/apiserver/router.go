@@ -1,40 +1,61 @@
 package apiserver
 
 import (
-	"cmp"
-	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"net/http"
-	"strconv"
+	"slices"
 	"strings"
-	"time"
-
-	"github.com/google/uuid"
-
-	"github.com/packetyard/packetyard/internal/apiserver/store"
-	"github.com/packetyard/packetyard/pkg/packet"
 )
 
 // handler answers one operation.
 type handler func(*API, *request) (response, error)
 
-// router finds the route of a request, checks who asks, and writes the answer.
+// router finds the operation that a request asks for. What is done with the
+// request then is in exchange.go.
 type router struct {
-	api *API
-	mux *http.ServeMux
+	api  *API
+	edge edge
+	mux  *http.ServeMux
+	// unknown is for what is no path of the API.
+	unknown *operation
+	// chunks are what long answers are put together in.
+	chunks chunks
+	pages  pages
 }
 
-func newRouter(api *API) http.Handler {
-	r := &router{api: api, mux: http.NewServeMux()}
+// operation is a route with what is the same for all its requests.
+type operation struct {
+	Route
+	// parameter is the name of the path's first parameter, empty for none.
+	parameter string
+	// reads is true where nothing can change, so that nothing is audited.
+	reads    bool
+	measured operationMetrics
+}
+
+func newRouter(api *API, edge edge) *router {
+	r := &router{api: api, edge: edge, mux: http.NewServeMux()}
 	for _, route := range Routes() {
-		r.mux.Handle(route.Method+" "+muxPath(route.Path), r.serve(route))
+		op := &operation{
+			Route:     route,
+			parameter: firstParameter(route.Path),
+			reads:     route.Method == http.MethodGet || changesNothing(route.Operation),
+		}
+		// The API is served with and without its prefix, since packngo was used
+		// with both.
+		path := muxPath(route.Path)
+		for _, method := range route.methods() {
+			for _, pattern := range []string{method + " " + prefix + path, method + " " + path} {
+				r.mux.HandleFunc(pattern, func(w http.ResponseWriter, req *http.Request) { r.serve(w, req, op) })
+			}
+		}
 	}
-	r.mux.Handle("/", r.serve(Route{Operation: "unknown"}))
+	r.unknown = &operation{Route: Route{Operation: "unknown"}, reads: true}
+	r.mux.HandleFunc(everything, r.serveUnknown)
 	return r
 }
+
+// everything is the mux's pattern for the paths that no other is for.
+const everything = "/"
 
 // muxPath names the only parameter of a path id, which is what handlers ask
 // for, whatever the document calls it.
@@ -53,121 +74,52 @@ func firstParameter(path string) string {
 	return name
 }
 
-// ServeHTTP serves the API with and without its prefix, since packngo was
-// used with both.
+// ServeHTTP serves the API. Paths that are not as they are written in the API
+// name nothing in it: net/http would redirect them, with a page of HTML.
 func (r *router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	if rest, found := strings.CutPrefix(req.URL.Path, prefix); found && (rest == "" || rest[0] == '/') {
-		inner := req.Clone(req.Context())
-		inner.URL.Path = cmp.Or(rest, "/")
-		inner.URL.RawPath = ""
-		req = inner
+	if path := req.URL.Path; path == "" || path[0] != '/' || strings.Contains(path, "//") || strings.Contains(path, "/.") {
+		r.serve(w, req, r.unknown)
+		return
 	}
 	r.mux.ServeHTTP(w, req)
 }
 
-func (r *router) serve(route Route) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		began := time.Now()
-		requestID := uuid.NewString()
-		answer, err := r.answer(route, req)
-		if err != nil {
-			answer = r.explain(req, route, requestID, err)
-		}
-		r.write(w, req, requestID, answer)
-		r.api.metrics.observe(route.Operation, answer.status, time.Since(began))
-		r.api.logger.DebugContext(req.Context(), "Answered a request.", "operation", route.Operation, "method", req.Method,
-			"path", req.URL.Path, "status", answer.status, "duration", time.Since(began), "request", requestID)
-	})
+// serveUnknown refuses what is no operation: a path of the API with a method
+// that it does not have, or none of its paths.
+func (r *router) serveUnknown(w http.ResponseWriter, req *http.Request) {
+	allowed := r.methods(req)
+	if len(allowed) == 0 {
+		r.serve(w, req, r.unknown)
+		return
+	}
+	r.serve(w, req, &operation{Route: Route{Operation: "unknown", handle: wrongMethod(allowed)}, reads: true})
 }
 
-// requestTimeout bounds a request, which takes long only if etcd is away.
-const requestTimeout = 30 * time.Second
-
-func (r *router) answer(route Route, req *http.Request) (response, error) {
-	if route.Path == "" {
-		return response{}, errNotFound()
-	}
-	token, err := r.admit(route, req)
-	if err != nil {
-		return response{}, err
-	}
-	if route.handle == nil {
-		return response{}, refuse(http.StatusNotImplemented, "%s (%s %s) is not implemented by this server",
-			route.Operation, route.Method, route.Path)
-	}
-	ctx, cancel := context.WithTimeout(req.Context(), requestTimeout)
-	defer cancel()
-	return route.handle(r.api, &request{ctx: ctx, http: req, query: req.URL.Query(), token: token})
-}
-
-// admit finds the token that a request was sent with, and whether that allows
-// what is asked.
-func (r *router) admit(route Route, req *http.Request) (token store.Token, err error) {
-	sent := req.Header.Get("X-Auth-Token")
-	if sent == "" {
-		return token, errUnauthorized()
-	}
-	err = r.api.store.Read(req.Context(), func(s *store.Snapshot) error {
-		row, ok := s.Tokens.Get(hashToken(sent))
-		if !ok {
-			return errUnauthorized()
-		}
-		token = *row.Value
-		return authorize(s, route, req, token)
-	})
-	return token, err
-}
-
-// hashToken is what is stored of a token. Tokens are long and random, so one
-// round of SHA-256 gives nothing away.
-func hashToken(token string) string {
-	sum := sha256.Sum256([]byte(token))
-	return hex.EncodeToString(sum[:])
-}
-
-// explain makes an answer of an error. What is not the client's fault is
-// logged, and told in a text that says nothing.
-func (r *router) explain(req *http.Request, route Route, requestID string, err error) response {
-	var refusal *apiError
-	switch {
-	case errors.As(err, &refusal):
-	case errors.Is(err, store.ErrTooLarge):
-		refusal = &apiError{status: http.StatusRequestEntityTooLarge, messages: []string{"The request body makes a record that is too large to be kept"}}
-	default:
-		refusal = &apiError{status: http.StatusInternalServerError, messages: []string{brokenText}}
-		if req.Context().Err() != nil || errors.Is(err, context.Canceled) {
-			r.api.logger.DebugContext(req.Context(), "A client went away.", "operation", route.Operation, "request", requestID)
-		} else {
-			r.api.logger.ErrorContext(req.Context(), "A request failed.", "operation", route.Operation, "request", requestID, "error", err)
+// methods are those that a path has an operation for.
+func (r *router) methods(req *http.Request) []string {
+	var allowed []string
+	for _, method := range []string{
+		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+	} {
+		probe := &http.Request{Method: method, URL: req.URL, Host: req.Host}
+		if _, pattern := r.mux.Handler(probe); pattern != everything {
+			allowed = append(allowed, method)
 		}
 	}
-	body, _ := json.Marshal(packet.ErrorBody{Errors: refusal.messages})
-	return response{status: refusal.status, body: body}
+	return allowed
 }
 
-// write is the one place where answers go out. They all say that they are
-// JSON, also those without a body: old clients refuse others.
-func (r *router) write(w http.ResponseWriter, req *http.Request, requestID string, answer response) {
-	header := w.Header()
-	for name, values := range answer.header {
-		header[name] = values
-	}
-	header.Set("Content-Type", "application/json; charset=utf-8")
-	header.Set("Cache-Control", "no-store")
-	header.Set("X-Request-Id", requestID)
-	if answer.location != "" {
-		scheme := "http"
-		if req.TLS != nil {
-			scheme = "https"
+// wrongMethod says which methods there are (RFC 9110, section 15.5.6).
+func wrongMethod(allowed []string) handler {
+	return func(_ *API, r *request) (response, error) {
+		if slices.Contains(allowed, r.http.Method) {
+			return response{}, errNotFound()
 		}
-		header.Set("Location", scheme+"://"+req.Host+answer.location)
-	}
-	if answer.body != nil {
-		header.Set("Content-Length", strconv.Itoa(len(answer.body)))
-	}
-	w.WriteHeader(answer.status)
-	if answer.body != nil {
-		// The client is gone where this fails, and has nobody to be told.
-		_, _ = w.Write(answer.body)
+		list := strings.Join(allowed, ", ")
+		return response{}, &apiError{
+			status:   http.StatusMethodNotAllowed,
+			messages: []string{"Method " + shortened(r.http.Method) + " is not one of those that this path has: " + list},
+			header:   http.Header{"Allow": {list}},
+		}
 	}
 }

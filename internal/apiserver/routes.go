@@ -1,6 +1,9 @@
 package apiserver
 
-import "slices"
+import (
+	"net/http"
+	"slices"
+)
 
 // Route is one operation of the API.
 type Route struct {
@@ -19,6 +22,15 @@ type Route struct {
 
 // Implemented tells whether the server does more than refuse.
 func (r Route) Implemented() bool { return r.handle != nil }
+
+// methods are those that the operation is asked for by. Packngo changes some
+// objects by PATCH, which the service took for PUT.
+func (r Route) methods() []string {
+	if slices.Contains([]string{"updateDevice", "updateProject", "updateOrganization", "updateSSHKey"}, r.Operation) {
+		return []string{r.Method, http.MethodPatch}
+	}
+	return []string{r.Method}
+}
 
 // Routes lists all operations of the API, implemented or not.
 func Routes() []Route {
@@ -41,6 +53,7 @@ func implemented() []Route {
 		userRoutes(),
 		apiKeyRoutes(),
 		sshKeyRoutes(),
+		userdataRoutes(),
 		catalogueRoutes(),
 		capacityRoutes(),
 		hardwareReservationRoutes(),

@@ -11,8 +11,15 @@ import (
 func answerRow[T any](
 	a *API, r *request, status int, table func(*store.Snapshot) *store.Table[T], id string, encode encoder[T],
 ) (answer response, err error) {
+	return answerFound(a, r, status, func(s *store.Snapshot) (*store.Row[T], bool) { return table(s).Get(id) }, encode)
+}
+
+// answerFound shows the object that find finds as the request selects it.
+func answerFound[T any](
+	a *API, r *request, status int, find func(*store.Snapshot) (*store.Row[T], bool), encode encoder[T],
+) (answer response, err error) {
 	err = a.store.Read(r.ctx, func(s *store.Snapshot) error {
-		row, ok := table(s).Get(id)
+		row, ok := find(s)
 		if !ok {
 			return errNotFound()
 		}
@@ -38,7 +45,7 @@ func answerPage[T any](
 	}
 	err = a.store.Read(r.ctx, func(s *store.Snapshot) error {
 		rows := choose(s)
-		answer, err = answerRows(a, r, s, key, cut(page, rows), encode, page.meta(r.http.URL.Path, r.query, len(rows)))
+		answer, err = answerRows(a, r, s, key, cut(page, rows), encode, page.meta(r.path(), r.query, len(rows)))
 		return err
 	})
 	return answer, err
@@ -71,8 +78,8 @@ func answerRows[T any](
 		}
 		elements = append(elements, data)
 	}
-	body, err := list(key, elements, meta)
-	return response{status: http.StatusOK, body: body}, err
+	parts, err := listing(key, elements, meta)
+	return response{status: http.StatusOK, parts: parts}, err
 }
 
 // where returns the rows that a condition holds for.

@@ -17,6 +17,7 @@ func sshKeyRoutes() []Route {
 		{http.MethodGet, "/ssh-keys", "findSSHKeys", (*API).listSSHKeys, nil},
 		{http.MethodPost, "/ssh-keys", "createSSHKey", (*API).createSSHKey, nil},
 		{http.MethodGet, "/ssh-keys/{id}", "findSSHKeyById", (*API).getSSHKey, ofSSHKey},
+		{http.MethodPut, "/ssh-keys/{id}", "updateSSHKey", (*API).updateSSHKey, ofSSHKey},
 		{http.MethodDelete, "/ssh-keys/{id}", "deleteSSHKey", (*API).deleteSSHKey, ofSSHKey},
 		{http.MethodGet, "/projects/{id}/ssh-keys", "findProjectSSHKeys", (*API).listProjectSSHKeys, ofProject},
 		{http.MethodPost, "/projects/{id}/ssh-keys", "createProjectSSHKey", (*API).createProjectSSHKey, ofProject},
@@ -24,49 +25,44 @@ func sshKeyRoutes() []Route {
 }
 
 func (a *API) listSSHKeys(r *request) (response, error) {
+	if err := r.mustBeUser(); err != nil {
+		return response{}, err
+	}
 	return a.answerSSHKeys(r, store.OfUser(r.token.UserID), r.query.Get("search"))
 }
 
 func (a *API) listProjectSSHKeys(r *request) (response, error) {
-	if err := a.mustExist(r.ctx, r.id()); err != nil {
-		return response{}, err
-	}
 	return a.answerSSHKeys(r, store.InProject(r.id()), r.query.Get("query"))
 }
 
 // answerSSHKeys lists the keys of a group whose label, key or fingerprint has
 // a text in it.
-func (a *API) answerSSHKeys(r *request, group, text string) (answer response, err error) {
-	err = a.store.Read(r.ctx, func(s *store.Snapshot) error {
-		var rows []*store.Row[store.SSHKey]
-		for _, row := range s.SSHKeys.In(group) {
-			if strings.Contains(row.Value.Label+"\n"+row.Value.Key+"\n"+row.Value.Fingerprint, text) {
-				rows = append(rows, row)
-			}
-		}
-		elements, err := encodeRows(rows, sshKey)
-		if err != nil {
-			return err
-		}
-		body, err := list("ssh_keys", elements, nil)
-		answer = response{status: http.StatusOK, body: body}
-		return err
-	})
-	return answer, err
+func (a *API) answerSSHKeys(r *request, group, text string) (response, error) {
+	return answerAll(a, r, "ssh_keys", func(s *store.Snapshot) []*store.Row[store.SSHKey] {
+		return where(s.SSHKeys.In(group), func(v *store.SSHKey) bool {
+			return strings.Contains(v.Label+"\n"+v.Key+"\n"+v.Fingerprint, text)
+		})
+	}, plain(sshKey))
+}
+
+func (a *API) getSSHKey(r *request) (response, error) {
+	return answerRow(a, r, http.StatusOK, sshKeys, r.id(), plain(sshKey))
 }
 
 func (a *API) createSSHKey(r *request) (response, error) {
-	return a.addSSHKey(r, store.OfUser(r.token.UserID), func(key *store.SSHKey) { key.UserID = r.token.UserID })
+	if err := r.mustBeUser(); err != nil {
+		return response{}, err
+	}
+	return a.addSSHKey(r, "")
 }
 
 func (a *API) createProjectSSHKey(r *request) (response, error) {
-	if err := a.mustExist(r.ctx, r.id()); err != nil {
-		return response{}, err
-	}
-	return a.addSSHKey(r, store.InProject(r.id()), func(key *store.SSHKey) { key.ProjectID = r.id() })
+	return a.addSSHKey(r, r.id())
 }
 
-func (a *API) addSSHKey(r *request, group string, own func(*store.SSHKey)) (response, error) {
+// addSSHKey makes a key of the user who asks, or of a project where that is
+// given, and puts it on the devices that the request names.
+func (a *API) addSSHKey(r *request, projectID string) (response, error) {
 	var input packet.SSHKeyCreate
 	if err := r.decode(&input); err != nil {
 		return response{}, err
@@ -75,33 +71,86 @@ func (a *API) addSSHKey(r *request, group string, own func(*store.SSHKey)) (resp
 	if err != nil {
 		return response{}, err
 	}
-	own(key)
+	key.ProjectID = projectID
+	if projectID == "" {
+		key.UserID = r.token.UserID
+	}
 	err = a.store.Update(r.ctx, func(tx *store.Tx) error {
-		if sameKey(tx.SSHKeys.In(group), key) != "" {
+		if _, ok := tx.Projects.Get(projectID); projectID != "" && !ok {
+			return errNotFound()
+		}
+		if err := checkInstances(tx.Snapshot, r.viewer(), key, input.InstancesIDs); err != nil {
+			return err
+		}
+		if sameKey(tx.SSHKeys.In(groupOf(key)), key) != "" {
 			return refuse(http.StatusUnprocessableEntity, "key %s has already been taken", key.Fingerprint)
 		}
+		holdOwner(tx, key)
 		tx.SSHKeys.Create(tx, key)
 		return nil
 	})
 	if err != nil {
 		return response{}, err
 	}
-	answer, err := encode(http.StatusCreated, sshKey(key))
+	if err := a.putOnInstances(r, key, input.InstancesIDs); err != nil {
+		return response{}, err
+	}
+	answer, err := answerRow(a, r, http.StatusCreated, sshKeys, key.ID, plain(sshKey))
 	answer.location = href("ssh-keys", key.ID)
 	return answer, err
 }
 
-func (a *API) getSSHKey(r *request) (answer response, err error) {
-	err = a.store.Read(r.ctx, func(s *store.Snapshot) error {
-		row, ok := s.SSHKeys.Get(r.id())
+// groupOf names the keys that one is among.
+func groupOf(key *store.SSHKey) string {
+	if key.ProjectID != "" {
+		return store.InProject(key.ProjectID)
+	}
+	return store.OfUser(key.UserID)
+}
+
+// holdOwner writes the owner of a key as it is, so that of two processes that
+// take the same key for the same owner one tries again, and finds the other's.
+func holdOwner(tx *store.Tx, key *store.SSHKey) {
+	if row, ok := tx.Projects.Get(key.ProjectID); ok {
+		tx.Projects.Update(tx, row, row.Value)
+	} else if row, ok := tx.Users.Get(key.UserID); ok {
+		tx.Users.Update(tx, row, row.Value)
+	}
+}
+
+// updateSSHKey changes a key. Devices that are installed already keep what
+// they have; the next installation brings the new one.
+func (a *API) updateSSHKey(r *request) (response, error) {
+	var input packet.SSHKeyUpdate
+	if err := r.decode(&input); err != nil {
+		return response{}, err
+	}
+	err := a.store.Update(r.ctx, func(tx *store.Tx) error {
+		row, ok := tx.SSHKeys.Get(r.id())
 		if !ok {
 			return errNotFound()
 		}
-		body, err := encodeRow(row, sshKey)
-		answer = response{status: http.StatusOK, body: body}
-		return err
+		wanted := packet.SSHKeyCreate{Label: row.Value.Label, Key: row.Value.Key, Tags: row.Value.Tags}
+		set(&wanted.Label, input.Label)
+		set(&wanted.Key, input.Key)
+		set(&wanted.Tags, input.Tags)
+		changed, err := newSSHKey(wanted, row.Value.CreatedAt)
+		if err != nil {
+			return err
+		}
+		changed.ID, changed.ProjectID, changed.UserID = row.Value.ID, row.Value.ProjectID, row.Value.UserID
+		changed.UpdatedAt = a.clock.Now()
+		if other := sameKey(tx.SSHKeys.In(groupOf(changed)), changed); other != "" && other != changed.ID {
+			return refuse(http.StatusUnprocessableEntity, "key %s has already been taken", changed.Fingerprint)
+		}
+		holdOwner(tx, changed)
+		tx.SSHKeys.Update(tx, row, changed)
+		return nil
 	})
-	return answer, err
+	if err != nil {
+		return response{}, err
+	}
+	return a.getSSHKey(r)
 }
 
 func (a *API) deleteSSHKey(r *request) (response, error) {
@@ -126,8 +175,12 @@ func newSSHKey(input packet.SSHKeyCreate, now time.Time) (*store.SSHKey, error) 
 		p.add("label can't be blank")
 	}
 	parsed, _, _, _, err := ssh.ParseAuthorizedKey([]byte(input.Key))
-	if err != nil {
-		p.add("key %q is not a public key as in authorized_keys: type, base64, comment", input.Key[:min(len(input.Key), 40)])
+	switch {
+	case err != nil && strings.Contains(input.Key, "PRIVATE KEY"):
+		// It must not be repeated.
+		p.add("key is a private key, it must be a public key as in authorized_keys: type, base64, comment")
+	case err != nil:
+		p.add("key %q is not a public key as in authorized_keys: type, base64, comment", shortened(input.Key))
 	}
 	if err := p.err(); err != nil {
 		return nil, err
@@ -166,6 +219,6 @@ func sshKey(v *store.SSHKey) *packet.SSHKey {
 		Entity:      entity,
 		Tags:        v.Tags,
 		CreatedAt:   packet.NewTimestamp(v.CreatedAt),
-		UpdatedAt:   packet.NewTimestamp(v.CreatedAt),
+		UpdatedAt:   latest(v.CreatedAt, v.UpdatedAt),
 	}
 }

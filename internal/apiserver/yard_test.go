@@ -2,14 +2,19 @@ package apiserver_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/packetyard/packetyard/internal/apiserver/apiservertest"
+	"github.com/packetyard/packetyard/internal/apiserver/metadata"
 )
 
 // yardRack is a rack with a network of its own, whose addresses are ports of
@@ -96,4 +101,42 @@ func TestMachinesReachTheServerInTheirNetwork(t *testing.T) {
 	yard.down = false
 	yard.mu.Unlock()
 	until(t, "listening when the network comes back", up)
+}
+
+// TestMachinesReachMetadataByHTTPS asks as Ignition and Talos do, by a name
+// that they know, and trusts the certificate that the server keeps.
+func TestMachinesReachMetadataByHTTPS(t *testing.T) {
+	yard := &yardRack{rack: newRack(), listeners: map[string]net.Listener{}}
+	folder := t.TempDir()
+	apiservertest.Start(t, apiservertest.Options{Driver: yard, DataDir: folder})
+	listener := func() net.Listener {
+		yard.mu.Lock()
+		defer yard.mu.Unlock()
+		return yard.listeners["192.80.8.124:443"]
+	}
+	until(t, "listening", func() bool { return listener() != nil })
+	trusted := x509.NewCertPool()
+	certificate, err := os.ReadFile(filepath.Join(folder, "metadata.crt"))
+	if err != nil || !trusted.AppendCertsFromPEM(certificate) {
+		t.Fatalf("the certificate cannot be trusted: %v", err)
+	}
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{RootCAs: trusted},
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, listener().Addr().String())
+		},
+	}}
+	for _, host := range metadata.Hosts() {
+		answer, err := client.Get("https://" + host + "/metadata")
+		if err != nil {
+			t.Errorf("asking %s: %v", host, err)
+			continue
+		}
+		_ = answer.Body.Close()
+		// This host is no machine.
+		if answer.StatusCode != http.StatusNotFound {
+			t.Errorf("%s answers %d, want 404", host, answer.StatusCode)
+		}
+	}
 }

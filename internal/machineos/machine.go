@@ -63,7 +63,10 @@ type Options struct {
 	Console io.Writer
 	// Environment is that of all that runs in the machine.
 	Environment []string
-	Now         func() time.Time
+	// Rescue boots a machine that does nothing but wait for somebody to look at
+	// it: no user data, no containers, and nobody is told that it is up.
+	Rescue bool
+	Now    func() time.Time
 }
 
 // Machine is a booted machine.
@@ -161,6 +164,10 @@ func (m *Machine) boot(ctx, working context.Context) (*sync.WaitGroup, error) {
 	m.console.Printf("packetyard machine %s is booting", hostname)
 	if err := prepareFiles(); err != nil {
 		return work, err
+	}
+	if m.options.Rescue {
+		m.console.Printf("rescue system: the machine's disk is at /mnt/disk, and its user data does not run")
+		return work, m.serveControl(ctx)
 	}
 	if err := m.serveRuntime(ctx); err != nil {
 		return work, err

@@ -28,6 +28,10 @@ const (
 	reportedBytes = 3 << 10
 )
 
+// ipxeScript begins user data that the firmware executes, before there is an
+// operating system.
+const ipxeScript = "#!ipxe"
+
 // The states of user data.
 const (
 	stateRunning   = "running"
@@ -95,6 +99,10 @@ func (m *Machine) setUp(ctx context.Context) {
 	if err != nil {
 		m.console.Printf("user data: %v", err)
 		return
+	}
+	if strings.HasPrefix(strings.TrimSpace(string(userData)), ipxeScript) {
+		m.console.Printf("the user data is an iPXE script, which is not for the operating system")
+		userData = nil
 	}
 	// Reports go out in order and beside the work that they tell of.
 	reports := make(chan func(), 4)

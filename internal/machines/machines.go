@@ -88,6 +88,11 @@ type Driver interface {
 	PowerOn(ctx context.Context, id string) error
 	PowerOff(ctx context.Context, id string) error
 	Reboot(ctx context.Context, id string) error
+	// Rescue boots the machine from a system that lives in its memory: what is
+	// on its disk neither starts nor changes, and its user data does not run. It
+	// lasts until the machine is switched on or rebooted again. It returns
+	// ErrNotFound for an unknown machine.
+	Rescue(ctx context.Context, spec Spec) error
 	// Reinstall wipes the machine's disk and boots it anew.
 	Reinstall(ctx context.Context, spec Spec) error
 	// SetAddresses makes the machine and the switch agree with the given

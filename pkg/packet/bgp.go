@@ -61,6 +61,11 @@ type BGPRange struct {
 	Project       *Href  `json:"project,omitempty"`
 }
 
+// BGPRangeList is the answer to GET /projects/{id}/global-bgp-ranges.
+type BGPRangeList struct {
+	GlobalBGPRanges []BGPRange `json:"global_bgp_ranges"`
+}
+
 // BGPConfigRequest asks for BGP on a project.
 type BGPConfigRequest struct {
 	// DeploymentType is BGPLocal or BGPGlobal.
@@ -80,8 +85,8 @@ type BGPSession struct {
 	AddressFamily string `json:"address_family,omitempty"`
 	// Status is unknown, up or down, once per switch: "up,down".
 	Status        string     `json:"status,omitempty"`
-	DefaultRoute  bool       `json:"default_route,omitempty"`
-	LearnedRoutes []string   `json:"learned_routes,omitempty"`
+	DefaultRoute  bool       `json:"default_route"`
+	LearnedRoutes []string   `json:"learned_routes"`
 	Device        *Href      `json:"device,omitempty"`
 	CreatedAt     *Timestamp `json:"created_at,omitempty"`
 	UpdatedAt     *Timestamp `json:"updated_at,omitempty"`
@@ -186,6 +191,15 @@ func (c *Client) CreateBGPSession(ctx context.Context, deviceID string, create B
 	return send(ctx, c, request{
 		operation: "createBgpSession", method: http.MethodPost, path: "/devices/" + deviceID + "/bgp/sessions", body: create,
 	}, func(s *BGPSession) string { return s.ID })
+}
+
+// UpdateBGPSession says whether the switches announce the default route to the
+// device of a session.
+func (c *Client) UpdateBGPSession(ctx context.Context, id string, defaultRoute bool) error {
+	if err := checkID("BGP session", id); err != nil {
+		return err
+	}
+	return c.do(ctx, request{operation: "updateBgpSession", method: http.MethodPut, path: "/bgp/sessions/" + id, body: defaultRoute})
 }
 
 // DeleteBGPSession ends a session.

@@ -40,13 +40,16 @@ const (
 	maxErrorAnswer = 64 << 10
 )
 
-// Config configures a Client. BaseURL and Token are required.
+// Config configures a Client. BaseURL and one of Token and TokenSource are
+// required.
 type Config struct {
 	// BaseURL is what all paths are appended to, for example
 	// http://127.0.0.1:8080/metal/v1. It has no default: see Credentials.
 	BaseURL string
 	// Token goes into the header X-Auth-Token, and nowhere else.
 	Token string
+	// TokenSource gives the token instead, if it is set: one that changes.
+	TokenSource TokenSource
 	// ConsumerToken goes into X-Consumer-Token, if there is one.
 	ConsumerToken string
 	// UserAgent defaults to DefaultUserAgent. Name the program and its version.
@@ -96,7 +99,8 @@ func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
 // object gone: that is IsNotFound, as for any deletion.
 type Client struct {
 	base          *url.URL
-	token         string
+	tokens        TokenSource
+	used          *usedTokens
 	consumerToken string
 	userAgent     string
 	http          *http.Client
@@ -115,7 +119,10 @@ type Client struct {
 // configuration. Nothing is sent yet.
 func NewClient(config Config) (*Client, error) {
 	base, err := parseBaseURL(config.BaseURL)
-	err = errors.Join(err, checkToken(config.Token))
+	if config.TokenSource == nil {
+		config.TokenSource = staticToken(config.Token)
+		err = errors.Join(err, checkToken(config.Token))
+	}
 	if config.Burst < 0 {
 		err = errors.Join(err, fmt.Errorf("burst is %d, it is at least 1", config.Burst))
 	}
@@ -131,7 +138,8 @@ func NewClient(config Config) (*Client, error) {
 	}
 	c := &Client{
 		base:          base,
-		token:         config.Token,
+		tokens:        config.TokenSource,
+		used:          &usedTokens{last: config.Token},
 		consumerToken: config.ConsumerToken,
 		userAgent:     or(config.UserAgent, DefaultUserAgent),
 		timeout:       or(config.Timeout, DefaultTimeout),
@@ -339,7 +347,12 @@ func (c *Client) newRequest(ctx context.Context, r request, body []byte) (*http.
 	if err != nil {
 		return nil, fmt.Errorf("%s: making the request: %w", r.operation, err)
 	}
-	outgoing.Header.Set("X-Auth-Token", c.token)
+	token, err := c.tokens.Token(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", r.operation, ErrToken, err)
+	}
+	c.used.add(token)
+	outgoing.Header.Set("X-Auth-Token", token)
 	if c.consumerToken != "" {
 		outgoing.Header.Set("X-Consumer-Token", c.consumerToken)
 	}

@@ -51,8 +51,13 @@ func NewDeviceCache(lister DeviceLister, projectID string, filter DeviceFilter, 
 
 // Recent gives a listing that is not older than the cache's ttl.
 func (c *DeviceCache) Recent(ctx context.Context) (*DeviceSnapshot, error) {
+	return c.Since(ctx, c.clock.Now().Add(-c.ttl))
+}
+
+// Since gives a listing that began after a moment, the last one if it did.
+func (c *DeviceCache) Since(ctx context.Context, moment time.Time) (*DeviceSnapshot, error) {
 	c.mu.Lock()
-	if s := c.snapshot; s != nil && c.clock.Now().Sub(s.taken) < c.ttl {
+	if s := c.snapshot; s != nil && s.taken.After(moment) {
 		c.mu.Unlock()
 		return s, nil
 	}
@@ -146,6 +151,9 @@ func newDeviceSnapshot(devices []Device, taken time.Time) *DeviceSnapshot {
 
 // Taken is when the listing began.
 func (s *DeviceSnapshot) Taken() time.Time { return s.taken }
+
+// Pages is how many requests the listing took.
+func (s *DeviceSnapshot) Pages() int { return max((len(s.devices)+MaxPerPage-1)/MaxPerPage, 1) }
 
 // Devices are all devices, in the API's order.
 func (s *DeviceSnapshot) Devices() []Device { return s.devices }

@@ -130,3 +130,36 @@ func TestWhoeverWaitsCanLeave(t *testing.T) {
 		}
 	})
 }
+
+// A reader that can do with less than the cache's ttl pays for less.
+func TestDeviceCacheSince(t *testing.T) {
+	clock := &steppedTokenClock{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
+	lister := &countedLister{}
+	cache := NewDeviceCache(lister, "p", DeviceFilter{}, 10*time.Second, clock)
+	start := clock.now
+	for _, step := range []struct {
+		advance time.Duration
+		since   time.Duration
+		want    int
+	}{
+		{0, -time.Hour, 1},
+		{0, -time.Second, 1},
+		{0, 0, 2},
+		{time.Minute, -time.Hour, 2},
+		{0, -time.Minute, 3},
+	} {
+		clock.now = clock.now.Add(step.advance)
+		snapshot, err := cache.Since(t.Context(), clock.now.Add(step.since))
+		if err != nil || lister.calls != step.want || snapshot.Pages() != 1 {
+			t.Errorf("%s after the start, since %s: %d listings, want %d (%v)", clock.now.Sub(start), step.since, lister.calls, step.want, err)
+		}
+	}
+}
+
+// countedLister has no devices.
+type countedLister struct{ calls int }
+
+func (l *countedLister) Devices(context.Context, string, DeviceFilter, ...QueryOption) ([]Device, error) {
+	l.calls++
+	return nil, nil
+}

@@ -206,7 +206,7 @@ func (c *Client) describeForeignAnswer(answer *http.Response, body []byte) strin
 
 // withoutToken guards against a server that repeats the token in its answer.
 func (c *Client) withoutToken(text string) string {
-	for _, secret := range []string{c.token, c.consumerToken} {
+	for _, secret := range append(c.used.all(), c.consumerToken) {
 		if secret != "" {
 			text = strings.ReplaceAll(text, secret, redacted)
 		}

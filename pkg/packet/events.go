@@ -8,10 +8,13 @@ import (
 // The types of the provisioning events, in their order. The texts that go
 // with them are the API server's.
 const (
-	EventProvisioningStarted         = "provisioning.101"
-	EventNetworkConfigured           = "provisioning.102"
-	EventConfigurationWritten        = "provisioning.103"
-	EventConnectedToInstaller        = "provisioning.104"
+	EventProvisioningStarted  = "provisioning.101"
+	EventNetworkConfigured    = "provisioning.102"
+	EventConfigurationWritten = "provisioning.103"
+	EventConnectedToInstaller = "provisioning.104"
+	// EventConnectedToDHCP is how a device with custom_ipxe tells that it was
+	// served its script.
+	EventConnectedToDHCP             = "provisioning.104.01"
 	EventPartitionsCreated           = "provisioning.105"
 	EventPackagesInstalled           = "provisioning.106"
 	EventNetworkInterfacesConfigured = "provisioning.107"

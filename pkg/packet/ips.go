@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strconv"
 )
 
 // The values of IPReservation.Type.
@@ -21,6 +23,9 @@ const (
 // IPTypeAssignment is the value of IPAssignment.Type, by which GET /ips/{id}
 // tells an assignment from a reservation.
 const IPTypeAssignment = "IPAssignment"
+
+// IPAssignmentActive is the value of IPAssignment.State.
+const IPAssignmentActive = "active"
 
 // The values of IPReservation.State.
 const (
@@ -43,12 +48,14 @@ type IPReservation struct {
 	State string `json:"state,omitempty"`
 
 	// Address is the first usable address, Network the first of the block.
-	Address string `json:"address"`
-	Network string `json:"network"`
-	Netmask string `json:"netmask"`
+	// They and what follows from them are empty while State is not
+	// IPStateCreated: there is no block yet.
+	Address string `json:"address,omitempty"`
+	Network string `json:"network,omitempty"`
+	Netmask string `json:"netmask,omitempty"`
 	Gateway string `json:"gateway,omitempty"`
 	// CIDR is the block's prefix length.
-	CIDR int `json:"cidr"`
+	CIDR int `json:"cidr,omitempty"`
 	// AddressFamily is 4 or 6.
 	AddressFamily int  `json:"address_family"`
 	Public        bool `json:"public"`
@@ -89,7 +96,9 @@ type IPReservationList struct {
 // one of Metro and Facility for all types but global_ipv4.
 type IPReservationCreate struct {
 	Type string `json:"type"`
-	// Quantity is a number of addresses, a power of two: 1 gives a /32.
+	// Quantity is a number of addresses, a power of two: 1 gives a /32, or a
+	// /128 where Type is public_ipv6. At most 256, of global addresses 4 and of
+	// private ones 128.
 	Quantity int    `json:"quantity"`
 	Metro    string `json:"metro,omitempty"`
 	Facility string `json:"facility,omitempty"`
@@ -163,6 +172,20 @@ type ParentBlock struct {
 	CIDR    int    `json:"cidr,omitempty"`
 }
 
+// IPUpdate changes what it names of a reservation, PATCH /ips/{id}. Of an
+// assignment CustomData alone can be changed.
+type IPUpdate struct {
+	Details    *string         `json:"details,omitempty"`
+	Tags       *[]string       `json:"tags,omitempty"`
+	CustomData json.RawMessage `json:"customdata,omitempty"`
+}
+
+// IPAvailability is the answer to GET /ips/{id}/available: free subnets, each
+// as a.b.c.d/length.
+type IPAvailability struct {
+	Available []string `json:"available"`
+}
+
 // IPAssignmentCreate gives a device an address: bare, or with /length to
 // assign a part of a block.
 type IPAssignmentCreate struct {
@@ -179,6 +202,18 @@ type IPAddressCreate struct {
 	CIDR int `json:"cidr,omitempty"`
 	// IPReservations are UUIDs of reservations to take the address from.
 	IPReservations []string `json:"ip_reservations,omitempty"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler. The API's document says that an
+// address is public unless told otherwise.
+func (c *IPAddressCreate) UnmarshalJSON(data []byte) error {
+	type plain IPAddressCreate
+	read := plain{Public: true}
+	if err := json.Unmarshal(data, &read); err != nil {
+		return err
+	}
+	*c = IPAddressCreate(read)
+	return nil
 }
 
 // MetalGatewayLite is a Metal Gateway as its reservation mentions it.
@@ -235,6 +270,30 @@ func (c *Client) CreateIPReservation(ctx context.Context, projectID string, crea
 	return send(ctx, c, request{
 		operation: "requestIPReservation", method: http.MethodPost, path: "/projects/" + projectID + "/ips", query: query(options), body: create,
 	}, reservationID)
+}
+
+// UpdateIPReservation changes what update names of a reservation.
+func (c *Client) UpdateIPReservation(ctx context.Context, id string, update IPUpdate, options ...QueryOption) (*IPReservation, error) {
+	if err := checkID("IP reservation", id); err != nil {
+		return nil, err
+	}
+	return send(ctx, c, request{
+		operation: "updateIPAddress", method: http.MethodPatch, path: "/ips/" + id, query: query(options), body: update,
+	}, reservationID)
+}
+
+// AvailableSubnets lists what is free in a reservation, in subnets of a length
+// of cidr bits.
+func (c *Client) AvailableSubnets(ctx context.Context, id string, cidr int) ([]string, error) {
+	if err := checkID("IP reservation", id); err != nil {
+		return nil, err
+	}
+	var available IPAvailability
+	err := c.do(ctx, request{
+		operation: "findIPAvailabilities", method: http.MethodGet, path: "/ips/" + id + "/available",
+		query: url.Values{"cidr": {strconv.Itoa(cidr)}}, into: &available,
+	})
+	return available.Available, err
 }
 
 // DeleteIP releases a reservation, or takes an assignment from its device,

@@ -86,6 +86,7 @@ type PlanFeatures struct {
 	RAID bool `json:"raid"`
 	TXT  bool `json:"txt"`
 	UEFI bool `json:"uefi"`
+	TPM  bool `json:"tpm,omitempty"`
 }
 
 // Plans lists all plans.

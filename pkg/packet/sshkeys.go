@@ -28,8 +28,16 @@ type SSHKeyCreate struct {
 	Label string   `json:"label"`
 	Key   string   `json:"key"`
 	Tags  []string `json:"tags,omitempty"`
-	// InstancesIDs are devices to put the key on at once.
-	InstancesIDs []string `json:"instances_ids,omitempty"`
+	// InstancesIDs are devices to put the key on at once. An empty list that is
+	// not nil stands for all that the key's project or user has.
+	InstancesIDs *[]string `json:"instances_ids,omitempty"`
+}
+
+// SSHKeyUpdate changes what is not nil of a key (updateSSHKey).
+type SSHKeyUpdate struct {
+	Label *string   `json:"label,omitempty"`
+	Key   *string   `json:"key,omitempty"`
+	Tags  *[]string `json:"tags,omitempty"`
 }
 
 // ProjectSSHKeys lists a project's keys.

@@ -5,7 +5,9 @@ package addresses
 import (
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"net/netip"
+	"slices"
 )
 
 // Pool is a range out of which blocks are handed out.
@@ -31,13 +33,44 @@ func Public() Pool {
 // 10.0.0.0/8 that the real service used, and keeps clear of the ranges that
 // Kubernetes clusters take for pods and services by default.
 func Private() Pool {
-	return Pool{Range: netip.MustParsePrefix("10.64.0.0/11"), Coarsest: 25}
+	return Pool{
+		Range:    netip.MustParsePrefix("10.64.0.0/11"),
+		Except:   ElasticPrivate().Range,
+		Coarsest: 25,
+	}
+}
+
+// ElasticPrivate is where private addresses come from that a project reserves
+// itself. They are kept apart from the projects' /25s, which they would
+// otherwise cut up.
+func ElasticPrivate() Pool {
+	return Pool{Range: netip.MustParsePrefix("10.92.0.0/14"), Coarsest: 25}
 }
 
 // PublicIPv6 is where every project gets a /56 per metro: the range that is
 // reserved for documentation.
 func PublicIPv6() Pool {
-	return Pool{Range: netip.MustParsePrefix("2001:db8::/32"), Coarsest: 56}
+	return Pool{
+		Range:    netip.MustParsePrefix("2001:db8::/32"),
+		Except:   ElasticIPv6().Range,
+		Coarsest: 56,
+	}
+}
+
+// ElasticIPv6 is where IPv6 addresses come from that a project reserves
+// itself, besides what it assigns out of its /56.
+func ElasticIPv6() Pool {
+	return Pool{Range: netip.MustParsePrefix("2001:db8:ffff::/48"), Coarsest: 120}
+}
+
+// DevicePart is the part of a project's block out of which devices get their
+// own addresses. Of a /56 that is its first /64, so that the other 255 can be
+// assigned to devices as a whole without ever meeting a device's own.
+func DevicePart(block netip.Prefix) netip.Prefix {
+	if block.Addr().Is6() && block.Bits() < 64 {
+		return netip.PrefixFrom(block.Addr(), 64)
+	}
+	return block
 }
 
 // Inside is the pool that a block is for the addresses assigned out of it,
@@ -58,26 +91,69 @@ func (p Pool) Next(bits int, from netip.Addr, taken func(netip.Prefix) bool) (ne
 		from = start
 	}
 	first := netip.PrefixFrom(from, bits).Masked()
-	for block := first; ; {
-		if p.free(block, taken) {
-			return block, nil
+	block, found := p.search(first, Last(p.Range), taken)
+	if !found && first.Addr() != start {
+		block, found = p.search(netip.PrefixFrom(start, bits), first.Addr().Prev(), taken)
+	}
+	if !found {
+		return netip.Prefix{}, fmt.Errorf("no block of length /%d is left in %s", bits, p.Range)
+	}
+	return block, nil
+}
+
+// search finds the first free block that begins at or after the given one, and
+// not after an address. What is in the way may be far larger than what is
+// wanted: it is passed in one step.
+func (p Pool) search(block netip.Prefix, last netip.Addr, taken func(netip.Prefix) bool) (netip.Prefix, bool) {
+	for {
+		obstacle, found := p.obstacle(block, taken)
+		if !found {
+			return block, true
 		}
-		next := Last(block).Next()
-		if !next.IsValid() || !p.Range.Contains(next) {
-			next = start
+		if obstacle.Bits() > block.Bits() {
+			obstacle = block
 		}
-		block = netip.PrefixFrom(next, bits)
-		if block == first {
-			return netip.Prefix{}, fmt.Errorf("no block of length /%d is left in %s", bits, p.Range)
+		next := Last(obstacle).Next()
+		if !next.IsValid() || last.Less(next) {
+			return netip.Prefix{}, false
 		}
+		block = netip.PrefixFrom(next, block.Bits())
 	}
 }
 
-func (p Pool) free(block netip.Prefix, taken func(netip.Prefix) bool) bool {
+// obstacle is what keeps a block from being handed out, if anything does.
+func (p Pool) obstacle(block netip.Prefix, taken func(netip.Prefix) bool) (netip.Prefix, bool) {
 	if p.Except.IsValid() && p.Except.Overlaps(block) {
-		return false
+		return p.Except, true
 	}
-	return !Overlaps(block, p.Coarsest, taken)
+	return overlapping(block, p.Coarsest, taken)
+}
+
+// Free lists the parts of a block that have a length and overlap none of the
+// given blocks, in order, and no more than a number of them.
+func Free(block netip.Prefix, bits int, used []netip.Prefix, most int) []netip.Prefix {
+	var free []netip.Prefix
+	used = slices.SortedFunc(slices.Values(used), func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
+	for part := netip.PrefixFrom(block.Addr(), bits); len(free) < most; {
+		passed := part
+		// What ends before this part is not in the way of the later ones either.
+		for len(used) > 0 && Last(used[0]).Less(part.Addr()) {
+			used = used[1:]
+		}
+		if len(used) > 0 && used[0].Overlaps(part) {
+			if used[0].Bits() < bits {
+				passed = used[0]
+			}
+		} else {
+			free = append(free, part)
+		}
+		next := Last(passed).Next()
+		if !next.IsValid() || !block.Contains(next) {
+			break
+		}
+		part = netip.PrefixFrom(next, bits)
+	}
+	return free
 }
 
 // finest is how far below a block its parts are looked for. Where blocks are
@@ -87,25 +163,40 @@ const finest = 8
 // Overlaps tells whether any block that is in use is, holds, or lies in the
 // given one.
 func Overlaps(block netip.Prefix, coarsest int, taken func(netip.Prefix) bool) bool {
-	for _, around := range Around(block, coarsest) {
+	_, found := overlapping(block, coarsest, taken)
+	return found
+}
+
+// overlapping is the largest block in use that is, holds, or lies in the
+// given one.
+func overlapping(block netip.Prefix, coarsest int, taken func(netip.Prefix) bool) (netip.Prefix, bool) {
+	for _, around := range slices.Backward(Around(block, coarsest)) {
 		if taken(around) {
-			return true
+			return around, true
 		}
 	}
 	deepest := min(block.Addr().BitLen(), block.Bits()+finest)
 	for bits := block.Bits(); bits <= deepest; bits++ {
-		for part := netip.PrefixFrom(block.Addr(), bits); ; {
+		for part := range Parts(block, bits) {
 			if taken(part) {
-				return true
+				return part, true
 			}
+		}
+	}
+	return netip.Prefix{}, false
+}
+
+// Parts goes through the parts of a block that have a length.
+func Parts(block netip.Prefix, bits int) iter.Seq[netip.Prefix] {
+	return func(yield func(netip.Prefix) bool) {
+		for part := netip.PrefixFrom(block.Addr(), bits); yield(part); {
 			next := Last(part).Next()
 			if !next.IsValid() || !block.Contains(next) {
-				break
+				return
 			}
 			part = netip.PrefixFrom(next, bits)
 		}
 	}
-	return false
 }
 
 // Around lists the blocks that hold a block, up to the coarsest length.

@@ -26,6 +26,8 @@ type Options struct {
 	// Token and ProjectID are made up if empty.
 	Token, ProjectID string
 	EtcdEndpoints    []string
+	// Configure changes what else there is to configure; it may be nil.
+	Configure func(*apiserver.Config)
 }
 
 // Server is a server that serves on a port of this host.
@@ -54,7 +56,7 @@ func Start(t testing.TB, options Options) *Server {
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
-	server, err := apiserver.New(t.Context(), apiserver.Config{
+	cfg := apiserver.Config{
 		ListenAddress: "127.0.0.1:0",
 		DataDir:       options.DataDir,
 		EtcdEndpoints: options.EtcdEndpoints,
@@ -64,7 +66,11 @@ func Start(t testing.TB, options Options) *Server {
 		ProjectID:     options.ProjectID,
 		Clock:         options.Clock,
 		Logger:        options.Logger,
-	})
+	}
+	if options.Configure != nil {
+		options.Configure(&cfg)
+	}
+	server, err := apiserver.New(t.Context(), cfg)
 	if err != nil {
 		t.Fatalf("starting an API server: %v", err)
 	}

@@ -72,16 +72,31 @@ func New() *Catalogue {
 	return c
 }
 
-// Metro finds a metro by its code, in either case, as clients write both.
+// Metro finds a metro by its code, in either case, as clients write both, or
+// by its ID.
 func (c *Catalogue) Metro(code string) (*packet.Metro, bool) {
-	metro, ok := c.metros[strings.ToLower(code)]
-	return metro, ok
+	if metro, ok := c.metros[strings.ToLower(code)]; ok {
+		return metro, true
+	}
+	for i := range c.Metros {
+		if c.Metros[i].ID == code {
+			return &c.Metros[i], true
+		}
+	}
+	return nil, false
 }
 
-// Facility finds a facility by its code.
+// Facility finds a facility by its code, or by its ID.
 func (c *Catalogue) Facility(code string) (*packet.Facility, bool) {
-	facility, ok := c.facilities[strings.ToLower(code)]
-	return facility, ok
+	if facility, ok := c.facilities[strings.ToLower(code)]; ok {
+		return facility, true
+	}
+	for i := range c.Facilities {
+		if c.Facilities[i].ID == code {
+			return &c.Facilities[i], true
+		}
+	}
+	return nil, false
 }
 
 // FacilityIn returns the facility that a device gets which asked for a metro

@@ -28,9 +28,30 @@ func IQN(id string, created time.Time) string {
 	return fmt.Sprintf("iqn.%s.net.packet:device.%s", created.UTC().Format("2006-01"), ShortID(id))
 }
 
-// PortID is the ID of one of a device's ports.
+// Ports lists all of a server's ports, the bond first.
+func Ports() []string { return append([]string{Bond}, Interfaces()...) }
+
+// PortID is the ID of one of a device's ports. It is the device's with some
+// bits turned, so that the device is found from it without an index.
 func PortID(id, port string) string {
-	return derived(id, port)
+	parsed, err := uuid.Parse(id)
+	if err != nil {
+		return derived(id, port)
+	}
+	mask := uuid.NewSHA1(uuid.NameSpaceOID, []byte("port/"+port))
+	// Version and variant stay what they are.
+	mask[6] &= 0x0f
+	mask[8] &= 0x3f
+	for i := range parsed {
+		parsed[i] ^= mask[i]
+	}
+	return parsed.String()
+}
+
+// DeviceOfPort is the ID of the device one of whose ports has an ID, if the
+// port is the one of that name.
+func DeviceOfPort(portID, port string) string {
+	return PortID(portID, port)
 }
 
 // SwitchID is the ID of the switch of a facility's only rack.

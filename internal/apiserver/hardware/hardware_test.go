@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/packetyard/packetyard/internal/apiserver/hardware"
 )
 
@@ -30,10 +32,16 @@ func TestWhatFollowsFromAnID(t *testing.T) {
 			seen[mac.String()] = true
 		}
 		for _, port := range append(hardware.Interfaces(), hardware.Bond) {
-			if portID := hardware.PortID(device, port); seen[portID] {
+			portID := hardware.PortID(device, port)
+			if seen[portID] {
 				t.Errorf("port ID %s is there twice", portID)
-			} else {
-				seen[portID] = true
+			}
+			seen[portID] = true
+			if parsed, err := uuid.Parse(portID); err != nil || parsed.Version() != 4 || parsed.Variant() != uuid.RFC4122 {
+				t.Errorf("port ID %s is no random UUID (%v), and clients check that", portID, err)
+			}
+			if got := hardware.DeviceOfPort(portID, port); got != device {
+				t.Errorf("port %s of %s is said to be of %s", port, device, got)
 			}
 		}
 	}

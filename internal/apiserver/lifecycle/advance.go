@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
-	"strings"
+	"hash/maphash"
 	"time"
 
 	"github.com/packetyard/packetyard/internal/apiserver/store"
@@ -15,9 +14,8 @@ import (
 
 // view is what the worker decides on.
 type view struct {
-	device   store.Device
-	happened map[string]*store.Event
-	spec     machines.Spec
+	device store.Device
+	spec   machines.Spec
 }
 
 // advance does the next thing about a device.
@@ -31,9 +29,15 @@ func (w *Worker) advance(ctx context.Context, id string) (next, error) {
 		w.wentOffEarly(id)
 		return next{}, nil
 	}
+	if end := v.device.TerminationTime; end != nil && v.device.State != packet.StateDeprovisioning && !end.After(w.Clock.Now()) {
+		return next{now: true}, w.change(ctx, v.device.ID, func(tx *store.Tx, row *store.Row[store.Device]) {
+			Remove(tx, row, w.Clock.Now())
+		})
+	}
 	switch v.device.State {
 	case packet.StateQueued, packet.StateProvisioning, packet.StateReinstalling:
-		return w.install(ctx, v)
+		next, err := w.install(ctx, v)
+		return next.by(v.device.TerminationTime, w.Clock.Now()), err
 	case packet.StatePoweringOn, packet.StatePoweringOff:
 		return w.power(ctx, v)
 	case packet.StateDeprovisioning:
@@ -51,7 +55,6 @@ func (w *Worker) view(ctx context.Context, id string) (v view, found bool, err e
 		}
 		found = true
 		v.device = *row.Value
-		v.happened = happened(s, row.Value)
 		v.spec = w.spec(s, row.Value)
 		return nil
 	})
@@ -93,9 +96,12 @@ func (w *Worker) spec(s *store.Snapshot, device *store.Device) machines.Spec {
 func (w *Worker) install(ctx context.Context, v view) (next, error) {
 	now := w.Clock.Now()
 	due := v.device.StepAt
-	var over []step
-	for _, step := range installation {
-		if v.happened[step.event] != nil {
+	if v.device.State == packet.StateReinstalling && len(v.device.Steps) == 0 && !v.device.FastWipe {
+		due = due.Add(wipe.in(w.Profile))
+	}
+	var over []int
+	for i, step := range stepsOf(&v.device) {
+		if _, done := v.device.StepDone(i); done {
 			if step.boots {
 				// The machine is there, and may be given addresses while it boots.
 				if err := w.agreeOnAddresses(ctx, v); err != nil {
@@ -115,17 +121,22 @@ func (w *Worker) install(ctx context.Context, v view) (next, error) {
 			return next{after: due.Sub(now)}, nil
 		}
 		if step.boots {
-			if len(over) > 0 {
+			// What went before is seen while the machine is made, unless there is
+			// no machine to wait for.
+			if len(over) > 0 && w.Driver.SelfReporting() {
 				break
 			}
 			if err := w.boot(ctx, v); err != nil {
 				if ctx.Err() != nil {
 					return next{}, err
 				}
+				if len(over) > 0 {
+					break
+				}
 				return next{now: true}, w.installationFailed(ctx, v.device, err.Error())
 			}
 		}
-		over = append(over, step)
+		over = append(over, i)
 		// A step begins when the one before it should have ended, however
 		// late that was noticed, but not while the machine was being made.
 		if step.boots {
@@ -161,33 +172,24 @@ func (w *Worker) boot(ctx context.Context, v view) error {
 	return nil
 }
 
-// recordSteps writes the events of steps that are over, and makes the device
-// active with the last.
-func (w *Worker) recordSteps(ctx context.Context, v view, over []step) error {
+// recordSteps writes which steps are over, and makes the device active with
+// the last.
+func (w *Worker) recordSteps(ctx context.Context, v view, over []int) error {
 	err := w.change(ctx, v.device.ID, func(tx *store.Tx, row *store.Row[store.Device]) {
 		if !installing(row.Value) || row.Value.Installation != v.device.Installation {
 			return
 		}
 		now := w.Clock.Now()
-		happened := happened(tx.Snapshot, row.Value)
-		for _, step := range over {
-			if happened[step.event] != nil {
-				continue
-			}
-			text := step.text
-			if strings.Contains(text, "%s") {
-				text = fmt.Sprintf(text, enumerate(addressTexts(tx.Snapshot, row.Value)))
-			}
-			Record(tx, row.Value, now, step.event, text, "")
-			happened[step.event] = &store.Event{}
-		}
 		device := *row.Value
+		for _, step := range over {
+			device.SetStep(step, now)
+		}
 		device.StepAt = v.device.StepAt
 		device.UpdatedAt = now
 		if device.State == packet.StateQueued {
 			device.State = packet.StateProvisioning
 		}
-		if complete(happened) {
+		if complete(&device) {
 			device.State = packet.StateActive
 		}
 		tx.Devices.Update(tx, row, &device)
@@ -210,6 +212,7 @@ func (w *Worker) installationFailed(ctx context.Context, device store.Device, re
 		now := w.Clock.Now()
 		failed := *row.Value
 		failed.State = packet.StateFailed
+		failed.StepAt = now
 		failed.UpdatedAt = now
 		tx.Devices.Update(tx, row, &failed)
 		Record(tx, &failed, now, eventInstallationFailed, "Provisioning failed: "+reason, "failed")
@@ -237,10 +240,12 @@ func (w *Worker) power(ctx context.Context, v view) (next, error) {
 		return next{after: wait}, nil
 	}
 	state, event, text := operation.after, operation.done, operation.text
-	if err := w.switchPower(ctx, v.device.Operation, v.device.ID); err != nil {
+	rescued := v.device.Operation == packet.ActionRescue
+	if err := w.switchPower(ctx, v.device.Operation, v.spec); err != nil {
 		if ctx.Err() != nil {
 			return next{}, err
 		}
+		rescued = false
 		state, event, text = operation.failed, eventPowerFailed, fmt.Sprintf("%s failed: %v", v.device.Operation, err)
 	}
 	return next{now: true}, w.change(ctx, v.device.ID, func(tx *store.Tx, row *store.Row[store.Device]) {
@@ -252,20 +257,32 @@ func (w *Worker) power(ctx context.Context, v view) (next, error) {
 		device.State = state
 		device.Operation = ""
 		device.OperationStarted = false
+		device.Rescue = rescued
 		device.UpdatedAt = now
 		tx.Devices.Update(tx, row, &device)
 		Record(tx, &device, now, event, text, "")
+		if bootsIPXE(&device) && state == packet.StateActive && !rescued {
+			Record(tx, &device, now, packet.EventConnectedToDHCP, "Device connected to DHCP system", "")
+		}
 	})
 }
 
-func (w *Worker) switchPower(ctx context.Context, action, id string) error {
+// bootsIPXE tells whether a device fetches its iPXE script at every boot, and
+// not at its first one alone.
+func bootsIPXE(device *store.Device) bool {
+	return device.OperatingSystem == packet.OSCustomIPXE && device.AlwaysPXE
+}
+
+func (w *Worker) switchPower(ctx context.Context, action string, spec machines.Spec) error {
 	switch action {
 	case packet.ActionPowerOn:
-		return w.Driver.PowerOn(ctx, id)
+		return w.Driver.PowerOn(ctx, spec.ID)
 	case packet.ActionPowerOff:
-		return w.Driver.PowerOff(ctx, id)
+		return w.Driver.PowerOff(ctx, spec.ID)
+	case packet.ActionRescue:
+		return w.Driver.Rescue(ctx, spec)
 	default:
-		return w.Driver.Reboot(ctx, id)
+		return w.Driver.Reboot(ctx, spec.ID)
 	}
 }
 
@@ -285,12 +302,18 @@ func (w *Worker) settle(ctx context.Context, v view) (next, error) {
 		return true
 	}
 
+	// Its end is looked at before any state, and here for when to come back.
 	if end := v.device.TerminationTime; end != nil && !later(*end) {
+		return next{now: true}, nil
+	}
+	if v.device.State == packet.StateFailed && v.device.HardwareReservationID == "" && !later(v.device.StepAt.Add(failedLife)) {
 		return next{now: true}, w.change(ctx, v.device.ID, func(tx *store.Tx, row *store.Row[store.Device]) {
-			Remove(tx, row, now)
+			if row.Value.State == packet.StateFailed {
+				Remove(tx, row, now)
+			}
 		})
 	}
-	if v.device.RootPassword != "" && !later(v.device.CreatedAt.Add(rootPasswordLife)) {
+	if v.device.RootPassword != "" && !later(passwordAt(&v.device).Add(rootPasswordLife)) {
 		return next{now: true}, w.change(ctx, v.device.ID, func(tx *store.Tx, row *store.Row[store.Device]) {
 			device := *row.Value
 			device.RootPassword = ""
@@ -305,13 +328,21 @@ func (w *Worker) settle(ctx context.Context, v view) (next, error) {
 	return next{after: soonest}, nil
 }
 
+// passwordAt is when a device got the root password that it has.
+func passwordAt(device *store.Device) time.Time {
+	if device.RootPasswordAt.IsZero() {
+		return device.CreatedAt
+	}
+	return device.RootPasswordAt
+}
+
 // agreeOnAddresses tells the driver of a device's addresses, unless it was
 // told of the same before.
 func (w *Worker) agreeOnAddresses(ctx context.Context, v view) error {
 	w.mu.Lock()
 	told, known := w.addresses[v.device.ID]
 	w.mu.Unlock()
-	if known && reflect.DeepEqual(told, v.spec.Addresses) {
+	if known && told == w.digest(v.spec.Addresses) {
 		return nil
 	}
 	err := w.Driver.SetAddresses(ctx, v.device.ID, v.spec.Addresses)
@@ -330,12 +361,22 @@ func (w *Worker) setAddresses(id string, addresses []machines.Address) {
 		delete(w.addresses, id)
 		return
 	}
-	w.addresses[id] = addresses
+	w.addresses[id] = w.digest(addresses)
+}
+
+// digest stands for a list of addresses in the memory of a worker that has
+// many devices.
+func (w *Worker) digest(addresses []machines.Address) uint64 {
+	var sum uint64
+	for _, address := range addresses {
+		sum = sum*31 + maphash.Comparable(w.seed, address)
+	}
+	return sum
 }
 
 // change updates a device that still exists.
 func (w *Worker) change(ctx context.Context, id string, fn func(*store.Tx, *store.Row[store.Device])) error {
-	return w.Store.Update(ctx, func(tx *store.Tx) error {
+	return w.write(ctx, func(tx *store.Tx) error {
 		if row, ok := tx.Devices.Get(id); ok {
 			fn(tx, row)
 		}

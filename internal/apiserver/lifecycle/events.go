@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,16 +23,67 @@ type Step struct {
 // Steps lists the events of a device's present installation, those to come
 // too.
 func Steps(snapshot *store.Snapshot, device *store.Device) []Step {
-	happened := happened(snapshot, device)
-	steps := make([]Step, len(installation))
-	for i, step := range installation {
-		text := step.text
-		if strings.Contains(text, "%s") {
-			text = fmt.Sprintf(text, enumerate(addressTexts(snapshot, device)))
+	order := stepsOf(device)
+	steps := make([]Step, len(order))
+	for i, step := range order {
+		steps[i] = Step{Type: step.event, Text: stepText(snapshot, device, step)}
+		if at, done := device.StepDone(i); done {
+			steps[i].Event = stepEvent(device, i, at, step.event, steps[i].Text)
 		}
-		steps[i] = Step{Type: step.event, Text: text, Event: happened[step.event]}
 	}
 	return steps
+}
+
+// stepEvent is the event that tells of a step that is over.
+func stepEvent(device *store.Device, i int, at time.Time, kind, text string) *store.Event {
+	return &store.Event{
+		ID:           device.StepEventID(i),
+		DeviceID:     device.ID,
+		Type:         kind,
+		Body:         text,
+		Installation: device.Installation,
+		CreatedAt:    at,
+	}
+}
+
+func stepText(snapshot *store.Snapshot, device *store.Device, step step) string {
+	if !strings.Contains(step.text, "%s") {
+		return step.text
+	}
+	return fmt.Sprintf(step.text, enumerate(addressTexts(snapshot, device)))
+}
+
+// FindEvent finds an event by its ID, whether it is a record or the end of a
+// step of a device's present installation.
+func FindEvent(snapshot *store.Snapshot, id string) (*store.Row[store.Event], bool) {
+	if row, ok := snapshot.Events.Get(id); ok {
+		return row, true
+	}
+	row, i, ok := snapshot.StepOfEvent(id)
+	if !ok || i >= len(stepsOf(row.Value)) {
+		return nil, false
+	}
+	return store.NewRow(Steps(snapshot, row.Value)[i].Event), true
+}
+
+// EventsOf lists all events of a device, the oldest first. It must be used
+// instead of the store's group, which does not have the provisioning events
+// of the present installation.
+func EventsOf(snapshot *store.Snapshot, device *store.Device) []*store.Row[store.Event] {
+	rows := slices.Clone(snapshot.Events.In(store.OfDevice(device.ID)))
+	for _, step := range Steps(snapshot, device) {
+		if step.Event != nil {
+			rows = append(rows, store.NewRow(step.Event))
+		}
+	}
+	slices.SortStableFunc(rows, byTime)
+	return rows
+}
+
+// byTime puts events in the order of their times. Those of one time are in
+// that of their IDs where both tell of a step, and else stay as they are.
+func byTime(a, b *store.Row[store.Event]) int {
+	return a.Value.CreatedAt.Truncate(time.Microsecond).Compare(b.Value.CreatedAt.Truncate(time.Microsecond))
 }
 
 // Percentage is the share of the steps that have happened, from 0 to 100.
@@ -63,25 +115,46 @@ func newEventID() string {
 	return uuid.Must(uuid.NewV7()).String()
 }
 
-// happened finds the events of a device's present installation by type.
-func happened(snapshot *store.Snapshot, device *store.Device) map[string]*store.Event {
-	events := map[string]*store.Event{}
-	for _, row := range snapshot.Events.In(store.OfDevice(device.ID)) {
-		if row.Value.Installation == device.Installation {
-			events[row.Value.Type] = row.Value
-		}
-	}
-	return events
-}
-
-// complete tells whether a set of events holds all steps.
-func complete(happened map[string]*store.Event) bool {
-	for _, step := range installation {
-		if happened[step.event] == nil {
+// complete tells whether all steps of the present installation have ended.
+func complete(device *store.Device) bool {
+	for i := range stepsOf(device) {
+		if _, done := device.StepDone(i); !done {
 			return false
 		}
 	}
 	return true
+}
+
+// booted tells whether a device should have a machine.
+func booted(device *store.Device) bool {
+	for i, step := range stepsOf(device) {
+		if step.boots {
+			_, done := device.StepDone(i)
+			return done
+		}
+	}
+	return false
+}
+
+// archive makes records of the provisioning events of an installation that
+// another one follows.
+func archive(tx *store.Tx, device *store.Device) {
+	for _, step := range Steps(tx.Snapshot, device) {
+		if step.Event != nil {
+			tx.Events.Create(tx, step.Event)
+		}
+	}
+}
+
+// lastEvent finds the last recorded event of a type, nil for none.
+func lastEvent(snapshot *store.Snapshot, device *store.Device, kind string) *store.Event {
+	rows := snapshot.Events.In(store.OfDevice(device.ID))
+	for _, row := range slices.Backward(rows) {
+		if row.Value.Type == kind {
+			return row.Value
+		}
+	}
+	return nil
 }
 
 func addressTexts(snapshot *store.Snapshot, device *store.Device) []string {

@@ -31,10 +31,10 @@ func (w *Worker) remove(ctx context.Context, v view) (next, error) {
 // removalFailed records why a machine is still there, once for each reason.
 func (w *Worker) removalFailed(ctx context.Context, v view, reason string) {
 	body := "Deprovisioning failed, trying again: " + reason
-	if last := v.happened[eventRemovalFailed]; last != nil && last.Body == body {
-		return
-	}
 	err := w.change(ctx, v.device.ID, func(tx *store.Tx, row *store.Row[store.Device]) {
+		if last := lastEvent(tx.Snapshot, row.Value, eventRemovalFailed); last != nil && last.Body == body {
+			return
+		}
 		Record(tx, row.Value, w.Clock.Now(), eventRemovalFailed, body, "failed")
 	})
 	if err != nil {
@@ -77,6 +77,8 @@ func (w *Worker) forget(ctx context.Context, id string) error {
 	return w.change(ctx, id, func(tx *store.Tx, row *store.Row[store.Device]) {
 		tx.Devices.Delete(tx, row)
 		tx.DeleteEventsOf(id)
+		tx.ForgetPorts(id)
+		w.vacate(tx, row.Value)
 		for _, assignment := range tx.Assignments.In(store.OfDevice(id)) {
 			tx.Assignments.Delete(tx, assignment)
 			if !assignment.Value.Management {
@@ -93,14 +95,31 @@ func (w *Worker) forget(ctx context.Context, id string) error {
 	})
 }
 
+// vacate takes a device off its reserved server, which then rests.
+func (w *Worker) vacate(tx *store.Tx, device *store.Device) {
+	row, ok := tx.HardwareReservations.Get(device.HardwareReservationID)
+	if !ok || row.Value.DeviceID != device.ID {
+		return
+	}
+	vacant := *row.Value
+	vacant.DeviceID = ""
+	vacant.ProvisionableAt = w.Clock.Now().Add(reservationRest.in(w.Profile))
+	tx.HardwareReservations.Update(tx, row, &vacant)
+}
+
 // releaseBlocks gives back the blocks out of which the devices of a project
-// had addresses in a metro, when no device is left in them.
+// had addresses in a metro, when no device is left in them and the project has
+// nothing else there.
 func (w *Worker) releaseBlocks(ctx context.Context, projectID, metro string) error {
 	for _, kind := range []string{packet.IPTypePrivateIPv4, packet.IPTypePublicIPv6} {
-		err := w.Store.Update(ctx, func(tx *store.Tx) error {
+		err := w.write(ctx, func(tx *store.Tx) error {
 			for _, block := range tx.Reservations.In(store.ManagementBlocks(projectID, metro, kind)) {
-				if len(tx.Assignments.In(store.OfReservation(block.Value.ID))) > 0 {
+				if tx.UsesBlock(block.Value) || tx.UsesMetro(projectID, metro, "") {
 					continue
+				}
+				// Whatever is made in the metro meanwhile writes the project.
+				if project, ok := tx.Projects.Get(projectID); ok {
+					tx.Projects.Require(tx, project)
 				}
 				tx.RequireUnassigned(block.Value.Block)
 				tx.Reservations.Delete(tx, block)

@@ -40,7 +40,7 @@ func Power(tx *store.Tx, row *store.Row[store.Device], action string, now time.T
 // Actions lists what can be asked of a device in its present state.
 func Actions(device *store.Device) []string {
 	var actions []string
-	for _, action := range []string{packet.ActionPowerOn, packet.ActionPowerOff, packet.ActionReboot} {
+	for _, action := range []string{packet.ActionPowerOn, packet.ActionPowerOff, packet.ActionReboot, packet.ActionRescue} {
 		if slices.Contains(operations[action].from, device.State) {
 			actions = append(actions, action)
 		}
@@ -62,9 +62,12 @@ func Reinstallable(device *store.Device) bool {
 
 // Reinstall begins another installation.
 func Reinstall(tx *store.Tx, row *store.Row[store.Device], change func(*store.Device), now time.Time) {
+	archive(tx, row.Value)
 	device := *row.Value
 	change(&device)
 	device.State = packet.StateReinstalling
+	device.Steps = nil
+	device.Rescue = false
 	device.Installation++
 	device.StepAt = now
 	device.UpdatedAt = now
@@ -90,21 +93,21 @@ func PhonedHome(tx *store.Tx, row *store.Row[store.Device], now time.Time) {
 	if !installing(row.Value) && row.Value.State != packet.StateFailed {
 		return
 	}
-	happened := happened(tx.Snapshot, row.Value)
-	if happened[packet.EventPhonedHome] != nil {
-		return
-	}
-	for _, step := range installation {
-		if step.phonesHome {
-			Record(tx, row.Value, now, step.event, step.text, "")
-			// A machine can be quicker than the record of its boot. The
-			// worker then makes the device active with that record.
-			happened[step.event] = &store.Event{}
+	device := *row.Value
+	changed := false
+	for i, step := range stepsOf(&device) {
+		if _, done := device.StepDone(i); step.phonesHome && !done {
+			device.SetStep(i, now)
+			changed = true
 		}
 	}
-	device := *row.Value
+	if !changed {
+		return
+	}
 	device.UpdatedAt = now
-	if complete(happened) {
+	// A machine can be quicker than the record of its boot. The worker then
+	// makes the device active with that record.
+	if complete(&device) {
 		device.State = packet.StateActive
 	}
 	tx.Devices.Update(tx, row, &device)

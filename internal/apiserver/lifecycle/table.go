@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/packetyard/packetyard/internal/apiserver/store"
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
@@ -94,6 +95,28 @@ var installation = []step{
 		takes: duration{200 * time.Millisecond, 60 * time.Second}, phonesHome: true},
 }
 
+// customIPXE is what happens to a device whose operating system its user
+// brings along: it boots a script, and what that does nobody hears of. So it is
+// active once the script was served.
+var customIPXE = []step{
+	installation[0],
+	installation[1],
+	installation[2],
+	{event: packet.EventConnectedToDHCP, text: "Device connected to DHCP system",
+		takes: duration{200 * time.Millisecond, 75 * time.Second}, boots: true},
+}
+
+// stepsOf are the steps of a device's installation.
+func stepsOf(device *store.Device) []step {
+	if device.OperatingSystem == packet.OSCustomIPXE {
+		return customIPXE
+	}
+	return installation
+}
+
+// wipe is how long the disks of a device are wiped before it is installed anew.
+var wipe = duration{200 * time.Millisecond, 2 * time.Minute}
+
 // operation is a power action.
 type operation struct {
 	// from are the states in which it can be asked for.
@@ -129,10 +152,28 @@ var operations = map[string]operation{
 		done: packet.EventPowerRebooted, text: "Device rebooted",
 		takes: duration{400 * time.Millisecond, 60 * time.Second},
 	},
+	// A machine is off when it could not be booted into the rescue system,
+	// since it is switched off for that first.
+	packet.ActionRescue: {
+		from:   []packet.DeviceState{packet.StateActive, packet.StateInactive},
+		during: packet.StatePoweringOn, after: packet.StateActive, failed: packet.StateInactive,
+		queued: "Rescue operation queued", started: "Rescue operation started",
+		done: packet.EventPowerRebooted, text: "Device rebooted into the rescue system",
+		takes: duration{400 * time.Millisecond, 90 * time.Second},
+	},
 }
 
 // removal is how long a device is seen deprovisioning before its machine goes.
 var removal = duration{200 * time.Millisecond, 30 * time.Second}
+
+// failedLife is how long a device on demand that could not be installed stays
+// in its project, for people and programs to see why. The service took such
+// devices away too. One on reserved hardware stays until it is deleted.
+const failedLife = 5 * time.Minute
+
+// reservationRest is how long a reserved server takes no device after it lost
+// one: the service took about four minutes.
+var reservationRest = duration{4 * time.Second, 4 * time.Minute}
 
 // rootPasswordLife is how long the API shows a device's root password.
 const rootPasswordLife = 24 * time.Hour

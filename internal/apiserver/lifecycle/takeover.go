@@ -36,7 +36,7 @@ func (w *Worker) takeOver(ctx context.Context) error {
 			}
 		}
 		for _, row := range s.Devices.All() {
-			if _, ok := present[row.Value.ID]; !ok && w.Driver.SelfReporting() && booted(s, row.Value) {
+			if _, ok := present[row.Value.ID]; !ok && w.Driver.SelfReporting() && booted(row.Value) {
 				gone = append(gone, row.Value.ID)
 			}
 		}
@@ -72,11 +72,6 @@ func (w *Worker) takeOver(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// booted tells whether a device should have a machine.
-func booted(s *store.Snapshot, device *store.Device) bool {
-	return happened(s, device)[packet.EventInstallationFinished] != nil
 }
 
 func (w *Worker) removeOrphan(ctx context.Context, id string) {
@@ -117,11 +112,12 @@ func (w *Worker) powerChanged(ctx context.Context, event machines.Event) error {
 		case event.Power == machines.PowerOn && device.State == packet.StateInactive:
 			device.State = packet.StateActive
 			Record(tx, &device, now, packet.EventPoweredOn, detailed("Device powered on", event.Detail), "")
-		case event.Power == machines.PowerOff && installing(&device) && !booted(tx.Snapshot, &device):
+		case event.Power == machines.PowerOff && installing(&device) && !booted(&device):
 			early = true
 			return
 		case event.Power == machines.PowerOff && installing(&device):
 			device.State = packet.StateFailed
+			device.StepAt = now
 			Record(tx, &device, now, eventInstallationFailed,
 				detailed("Provisioning failed: the machine was switched off before it phoned home", event.Detail), "failed")
 		default:

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -29,38 +31,92 @@ type Config struct {
 	Logger    *slog.Logger
 }
 
-// Worker advances devices and drives their machines. There must be one for
-// all API servers that share a store.
+// Worker advances devices and drives their machines. Of all the workers on a
+// store the elected one alone does anything.
 type Worker struct {
 	Config
 
-	wait sync.WaitGroup
-	mu   sync.Mutex
-	// agents are the devices that something is being done about, or waited
-	// for. The channel holds one request to look again.
-	agents map[string]chan struct{}
-	// addresses are those that the driver was last told of.
-	addresses map[string][]machines.Address
+	// leadership fences what is written; it is nil outside of Run.
+	leadership *store.Leadership
+	wait       sync.WaitGroup
+	mu         sync.Mutex
+	agents     agents
+	// addresses are digests of those that the driver was last told of.
+	addresses map[string]uint64
+	seed      maphash.Seed
 	// early are the machines that went off before their boot was recorded.
 	early map[string]machines.Event
 }
 
 // New returns a Worker that does nothing until Run.
 func New(cfg Config) *Worker {
-	return &Worker{
-		Config:    cfg,
-		agents:    map[string]chan struct{}{},
-		addresses: map[string][]machines.Address{},
-		early:     map[string]machines.Event{},
+	w := &Worker{Config: cfg, seed: maphash.MakeSeed()}
+	w.begin(nil)
+	return w
+}
+
+// begin forgets what was known of the machines before another process had
+// them.
+func (w *Worker) begin(leadership *store.Leadership) {
+	w.leadership = leadership
+	w.agents = newAgents()
+	w.addresses = map[string]uint64{}
+	w.early = map[string]machines.Event{}
+}
+
+// Run works whenever this worker is the elected one, until the context ends.
+// It calls ready each time that it is known who does the work: when another
+// one does, or when this one knows what the machines did in the meantime.
+func (w *Worker) Run(ctx context.Context, ready func()) error {
+	for {
+		leadership := w.elect(ctx, ready)
+		if leadership == nil {
+			return nil
+		}
+		w.Logger.InfoContext(ctx, "This server drives the machines from now on.")
+		err := w.lead(ctx, leadership, ready)
+		leadership.Resign()
+		if ctx.Err() != nil || err != nil {
+			return err
+		}
+		w.Logger.WarnContext(ctx, "This server does not drive the machines any more: its lease is over.")
 	}
 }
 
-// Run works until the context ends. It calls ready when what the machines did
-// in the meantime is known.
-func (w *Worker) Run(ctx context.Context, ready func()) error {
+// elect waits until this worker is the elected one, and returns nil if the
+// context ends before.
+func (w *Worker) elect(ctx context.Context, ready func()) *store.Leadership {
+	for ctx.Err() == nil {
+		leadership, err := w.Store.Lead(ctx, w.name(), ready)
+		if err == nil {
+			return leadership
+		}
+		if ctx.Err() == nil {
+			w.Logger.WarnContext(ctx, "The election failed; trying again.", "in", firstRetry, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-w.Clock.After(firstRetry):
+		}
+	}
+	return nil
+}
+
+// name says to people who look into etcd which process is elected.
+func (w *Worker) name() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s/%d", host, os.Getpid())
+}
+
+// lead works until the context or the leadership ends.
+func (w *Worker) lead(ctx context.Context, leadership *store.Leadership, ready func()) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer w.wait.Wait()
 	defer cancel()
+	w.begin(leadership)
 
 	feed := w.Store.Subscribe()
 	defer w.Store.Unsubscribe(feed)
@@ -70,6 +126,10 @@ func (w *Worker) Run(ctx context.Context, ready func()) error {
 		return fmt.Errorf("watching the machines: %w", err)
 	}
 	if err := w.takeOver(ctx); err != nil {
+		if over(leadership) || errors.Is(err, store.ErrNotLeader) || errors.Is(err, store.ErrUnavailable) {
+			w.Logger.WarnContext(ctx, "The machines were not taken over; trying again.", "error", err)
+			return nil
+		}
 		return fmt.Errorf("taking over the machines: %w", err)
 	}
 	ready()
@@ -77,6 +137,8 @@ func (w *Worker) Run(ctx context.Context, ready func()) error {
 	for {
 		select {
 		case <-ctx.Done():
+			return nil
+		case <-leadership.Done():
 			return nil
 		case <-feed.Changed():
 			for _, id := range feed.Take() {
@@ -96,73 +158,19 @@ func (w *Worker) Run(ctx context.Context, ready func()) error {
 	}
 }
 
-// look makes a device's agent look at it, and begins one where there is none.
-func (w *Worker) look(ctx context.Context, id string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	again, ok := w.agents[id]
-	if !ok {
-		again = make(chan struct{}, 1)
-		w.agents[id] = again
-		w.wait.Go(func() { w.attend(ctx, id, again) })
-	}
+func over(leadership *store.Leadership) bool {
 	select {
-	case again <- struct{}{}:
+	case <-leadership.Done():
+		return true
 	default:
-	}
-}
-
-// leave ends an agent, unless it was asked to look again.
-func (w *Worker) leave(id string, again <-chan struct{}) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(again) > 0 {
 		return false
 	}
-	delete(w.agents, id)
-	return true
 }
 
-// next says when to look at a device again: at once, after a time, or, where
-// neither is set, when it changes.
-type next struct {
-	now   bool
-	after time.Duration
-}
-
-// attend does what there is to do about one device, one thing after the
-// other, until nothing is left but to wait for a change.
-func (w *Worker) attend(ctx context.Context, id string, again <-chan struct{}) {
-	retry := firstRetry
-	<-again
-	for {
-		next, err := w.advance(ctx, id)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			w.Logger.WarnContext(ctx, "A device was not advanced; trying again.", "device", id, "in", retry, "error", err)
-			// What could not be done is not done at once again, whatever was to
-			// come after it.
-			next.now, next.after = false, retry
-			retry = min(2*retry, lastRetry)
-		default:
-			retry = firstRetry
-		}
-		if next.now {
-			continue
-		}
-		var alarm <-chan time.Time
-		if next.after > 0 {
-			alarm = w.Clock.After(next.after)
-		} else if w.leave(id, again) {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-alarm:
-		case <-again:
-		}
+// write changes records, if this worker is still the elected one.
+func (w *Worker) write(ctx context.Context, fn func(*store.Tx) error) error {
+	if w.leadership == nil {
+		return w.Store.Update(ctx, fn)
 	}
+	return w.leadership.Update(ctx, fn)
 }

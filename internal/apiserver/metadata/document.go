@@ -6,6 +6,7 @@ import (
 
 	"github.com/packetyard/packetyard/internal/apiserver/addresses"
 	"github.com/packetyard/packetyard/internal/apiserver/bgp"
+	"github.com/packetyard/packetyard/internal/apiserver/catalogue"
 	"github.com/packetyard/packetyard/internal/apiserver/hardware"
 	"github.com/packetyard/packetyard/internal/apiserver/store"
 	"github.com/packetyard/packetyard/pkg/packet"
@@ -29,49 +30,106 @@ type metadata struct {
 	CustomData      json.RawMessage      `json:"customdata"`
 	Specs           *packet.PlanSpecs    `json:"specs"`
 	SwitchShortID   string               `json:"switch_short_id"`
+	StorageSource   string               `json:"storage_source"`
 	Storage         json.RawMessage      `json:"storage"`
 	Volumes         []string             `json:"volumes"`
 	BootDriveHint   string               `json:"boot_drive_hint"`
 	Network         network              `json:"network"`
 	BGPNeighbors    []packet.BGPNeighbor `json:"bgp_neighbors"`
-	Spot            struct{}             `json:"spot"`
+	Spot            spot                 `json:"spot"`
 	APIURL          string               `json:"api_url"`
 	PhoneHomeURL    string               `json:"phone_home_url"`
 	UserStateURL    string               `json:"user_state_url"`
 	State           packet.DeviceState   `json:"state"`
 }
 
-type operatingSystem struct {
-	Slug              string            `json:"slug"`
-	Distro            string            `json:"distro"`
-	Version           string            `json:"version"`
-	LicenseActivation licenseActivation `json:"license_activation"`
-	ImageTag          string            `json:"image_tag"`
+// spot is empty for a device that nobody can outbid.
+type spot struct {
+	// TerminationTime is when the machine goes, known at least two minutes
+	// before.
+	TerminationTime *packet.Timestamp `json:"termination_time,omitempty"`
 }
 
-type licenseActivation struct {
-	State string `json:"state"`
+// spotOf is what a device on the spot market has to know.
+func spotOf(d *store.Device) spot {
+	if !d.SpotInstance || d.TerminationTime == nil {
+		return spot{}
+	}
+	return spot{TerminationTime: packet.NewTimestamp(*d.TerminationTime)}
 }
 
-type network struct {
-	Bonding       bonding            `json:"bonding"`
-	Interfaces    []networkInterface `json:"interfaces"`
-	Addresses     []address          `json:"addresses"`
-	MetalGateways []struct{}         `json:"metal_gateways"`
+// Document is what the service tells a device of itself, as JSON. Base is the
+// URL of the service as the device knows it, without a slash at its end.
+func Document(s *store.Snapshot, c *catalogue.Catalogue, d *store.Device, base string) ([]byte, error) {
+	m := metadata{
+		ID:             d.ID,
+		Hostname:       d.Hostname,
+		IQN:            hardware.IQN(d.ID, d.CreatedAt),
+		Plan:           d.Plan,
+		Reserved:       d.HardwareReservationID != "",
+		Class:          d.Plan,
+		Facility:       d.Facility,
+		Metro:          d.Metro,
+		PrivateSubnets: []string{"10.0.0.0/8"},
+		Tags:           append([]string{}, d.Tags...),
+		SSHKeys:        sshKeys(s, d),
+		CustomData:     orObject(d.CustomData),
+		SwitchShortID:  hardware.ShortID(hardware.SwitchID(d.Facility)),
+		StorageSource:  "default",
+		Volumes:        []string{},
+		BGPNeighbors:   bgp.Neighbors(s, d),
+		Spot:           spotOf(d),
+		APIURL:         base,
+		PhoneHomeURL:   base + "/phone-home",
+		UserStateURL:   base + "/events",
+		State:          d.State,
+		Network:        networkOf(s, d),
+	}
+	var drives []packet.PlanDrive
+	if plan, ok := c.Plan(d.Plan); ok {
+		m.Specs = plan.Specs
+		drives = plan.Specs.Drives
+	}
+	boot := bootDrive(drives)
+	m.BootDriveHint = boot.model
+	if m.Storage = d.Storage; len(d.Storage) > 0 {
+		m.StorageSource = "custom"
+	}
+	m.OperatingSystem, _ = systemOf(c, d)
+	if len(m.Storage) == 0 && d.OperatingSystem != packet.OSCustomIPXE {
+		layout, err := json.Marshal(boot.layout())
+		if err != nil {
+			return nil, fmt.Errorf("encoding the storage of %s: %w", d.ID, err)
+		}
+		m.Storage = layout
+	}
+	m.Storage = orObject(m.Storage)
+	body, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the metadata of %s: %w", d.ID, err)
+	}
+	return body, nil
 }
 
-type bonding struct {
-	Mode            int    `json:"mode"`
-	LinkAggregation string `json:"link_aggregation"`
-	MAC             string `json:"mac"`
+// sshKeys lists the public keys that a device lets in.
+func sshKeys(s *store.Snapshot, d *store.Device) []string {
+	keys := []string{}
+	for _, id := range d.SSHKeyIDs {
+		if row, ok := s.SSHKeys.Get(id); ok {
+			keys = append(keys, row.Value.Key)
+		}
+	}
+	return keys
 }
 
-type networkInterface struct {
-	Name string `json:"name"`
-	MAC  string `json:"mac"`
-	Bond string `json:"bond"`
+func orObject(data json.RawMessage) json.RawMessage {
+	if len(data) == 0 {
+		return json.RawMessage(`{}`)
+	}
+	return data
 }
 
+// address is one of a device's addresses.
 type address struct {
 	ID            string              `json:"id"`
 	AddressFamily int                 `json:"address_family"`
@@ -87,64 +145,7 @@ type address struct {
 	ParentBlock   *packet.ParentBlock `json:"parent_block"`
 }
 
-func document(s *service, c *caller) (*answer, error) {
-	d := c.row.Value
-	m := metadata{
-		ID:             d.ID,
-		Hostname:       d.Hostname,
-		IQN:            hardware.IQN(d.ID, d.CreatedAt),
-		Plan:           d.Plan,
-		Class:          d.Plan,
-		Facility:       d.Facility,
-		Metro:          d.Metro,
-		PrivateSubnets: []string{"10.0.0.0/8"},
-		Tags:           d.Tags,
-		SSHKeys:        c.sshKeys(),
-		CustomData:     d.CustomData,
-		SwitchShortID:  hardware.ShortID(hardware.SwitchID(d.Facility)),
-		Storage:        d.Storage,
-		Volumes:        []string{},
-		BGPNeighbors:   bgp.Neighbors(c.snapshot, d),
-		APIURL:         "http://" + c.host,
-		PhoneHomeURL:   "http://" + c.host + "/phone-home",
-		UserStateURL:   "http://" + c.host + "/events",
-		State:          d.State,
-		Network: network{
-			Bonding:       bonding{Mode: hardware.BondingMode, LinkAggregation: "bonded", MAC: hardware.MAC(d.ID, 0)},
-			Addresses:     []address{},
-			MetalGateways: []struct{}{},
-		},
-	}
-	if m.Tags == nil {
-		m.Tags = []string{}
-	}
-	if m.CustomData == nil {
-		m.CustomData = json.RawMessage(`{}`)
-	}
-	if m.Storage == nil {
-		m.Storage = json.RawMessage(`{}`)
-	}
-	if plan, ok := s.Catalogue.Plan(d.Plan); ok {
-		m.Specs = plan.Specs
-	}
-	if system, ok := s.Catalogue.OperatingSystem(d.OperatingSystem); ok {
-		m.OperatingSystem = operatingSystem{Slug: system.Slug, Distro: system.Distro, Version: system.Version}
-		m.OperatingSystem.LicenseActivation.State = "unlicensed"
-	}
-	for i, name := range hardware.Interfaces() {
-		m.Network.Interfaces = append(m.Network.Interfaces, networkInterface{Name: name, MAC: hardware.MAC(d.ID, i), Bond: hardware.Bond})
-	}
-	for _, assignment := range c.snapshot.AddressesOf(d.ID) {
-		m.Network.Addresses = append(m.Network.Addresses, c.address(assignment.Value))
-	}
-	body, err := json.Marshal(m)
-	if err != nil {
-		return nil, fmt.Errorf("encoding the metadata of %s: %w", d.ID, err)
-	}
-	return &answer{contentType: "application/json; charset=utf-8", body: body}, nil
-}
-
-func (c *caller) address(v *store.Assignment) address {
+func addressOf(s *store.Snapshot, v *store.Assignment) address {
 	shown := address{
 		ID:            v.ID,
 		AddressFamily: 4,
@@ -161,7 +162,7 @@ func (c *caller) address(v *store.Assignment) address {
 	if v.Address.Is6() {
 		shown.AddressFamily = 6
 	}
-	if row, ok := c.snapshot.Reservations.Get(v.ReservationID); ok {
+	if row, ok := s.Reservations.Get(v.ReservationID); ok {
 		block := row.Value.Block
 		shown.ParentBlock = &packet.ParentBlock{
 			Href:    "/ips/" + row.Value.ID,

@@ -10,91 +10,114 @@ import (
 
 const ec2Version = "/2009-04-04"
 
-// item is a leaf of the EC2 tree. It is absent where its text is empty.
+// item is a leaf of the EC2 tree, by its path. Values is nil where the device
+// has no such thing, and then the leaf does not exist.
 type item struct {
-	name string
-	text func(*service, *caller) string
+	path   string
+	values func(*service, *caller) []string
 }
 
 // items are in the order in which the tree lists them.
-var items = []item{
-	{"instance-id", func(_ *service, c *caller) string { return c.row.Value.ID }},
-	{"hostname", func(_ *service, c *caller) string { return c.row.Value.Hostname }},
-	{"local-hostname", func(_ *service, c *caller) string { return c.row.Value.Hostname }},
-	{"iqn", func(_ *service, c *caller) string { return hardware.IQN(c.row.Value.ID, c.row.Value.CreatedAt) }},
-	{"plan", func(_ *service, c *caller) string { return c.row.Value.Plan }},
-	{"facility", func(_ *service, c *caller) string { return c.row.Value.Facility }},
-	{"tags", func(_ *service, c *caller) string { return strings.Join(c.row.Value.Tags, "\n") }},
-	{"operating-system/slug", func(_ *service, c *caller) string { return c.row.Value.OperatingSystem }},
-	{"operating-system/distro", func(s *service, c *caller) string {
-		system, ok := s.Catalogue.OperatingSystem(c.row.Value.OperatingSystem)
-		if !ok {
-			return ""
-		}
-		return system.Distro
-	}},
-	{"operating-system/version", func(s *service, c *caller) string {
-		system, ok := s.Catalogue.OperatingSystem(c.row.Value.OperatingSystem)
-		if !ok {
-			return ""
-		}
-		return system.Version
-	}},
-	{"operating-system/license-activation/state", func(*service, *caller) string { return "unlicensed" }},
-	{"public-keys", func(_ *service, c *caller) string { return strings.Join(c.sshKeys(), "\n") }},
-	{"public-ipv4", ownAddress(func(v *store.Assignment) bool { return v.Public && v.Address.Is4() })},
-	{"public-ipv6", ownAddress(func(v *store.Assignment) bool { return v.Public && v.Address.Is6() })},
-	{"local-ipv4", ownAddress(func(v *store.Assignment) bool { return !v.Public })},
+func items() []item {
+	return []item{
+		{"instance-id", one(func(c *caller) string { return c.device.ID })},
+		{"hostname", one(func(c *caller) string { return c.device.Hostname })},
+		// cloud-init takes the host name from this one, which Packet lacked.
+		{"local-hostname", one(func(c *caller) string { return c.device.Hostname })},
+		{"iqn", one(func(c *caller) string { return hardware.IQN(c.device.ID, c.device.CreatedAt) })},
+		{"plan", one(func(c *caller) string { return c.device.Plan })},
+		{"facility", one(func(c *caller) string { return c.device.Facility })},
+		{"tags", func(_ *service, c *caller) []string { return orNone(c.device.Tags) }},
+		{"operating-system/slug", one(func(c *caller) string { return c.device.OperatingSystem })},
+		{"operating-system/distro", ofSystem(func(s operatingSystem) string { return s.Distro })},
+		{"operating-system/version", ofSystem(func(s operatingSystem) string { return s.Version })},
+		{"operating-system/license-activation/state", ofSystem(func(s operatingSystem) string { return s.LicenseActivation.State })},
+		{"operating-system/image-tag", ofSystem(func(s operatingSystem) string { return s.ImageTag })},
+		{"public-keys", func(_ *service, c *caller) []string { return orNone(sshKeys(c.snapshot, c.device)) }},
+		{"spot/termination-time", terminationTime},
+		{"public-ipv4", addressesWhere(func(v *store.Assignment) bool { return v.Public && v.Address.Is4() })},
+		{"public-ipv6", addressesWhere(func(v *store.Assignment) bool { return v.Public && v.Address.Is6() })},
+		{"local-ipv4", addressesWhere(func(v *store.Assignment) bool { return !v.Public && v.Address.Is4() })},
+	}
 }
 
-func ownAddress(wanted func(*store.Assignment) bool) func(*service, *caller) string {
-	return func(_ *service, c *caller) string {
-		for _, row := range c.snapshot.AddressesOf(c.row.Value.ID) {
-			if row.Value.Management && wanted(row.Value) {
-				return row.Value.Address.String()
+func one(value func(*caller) string) func(*service, *caller) []string {
+	return func(_ *service, c *caller) []string { return []string{value(c)} }
+}
+
+// orNone is a list of nothing where there is none, for leaves that exist all
+// the same.
+func orNone(values []string) []string {
+	if len(values) == 0 {
+		return []string{}
+	}
+	return values
+}
+
+func ofSystem(value func(operatingSystem) string) func(*service, *caller) []string {
+	return func(s *service, c *caller) []string {
+		system, ok := systemOf(s.Catalogue, c.device)
+		if !ok {
+			return nil
+		}
+		return []string{value(system)}
+	}
+}
+
+func terminationTime(_ *service, c *caller) []string {
+	at := spotOf(c.device).TerminationTime
+	if at == nil {
+		return nil
+	}
+	return []string{at.UTC().Format("2006-01-02T15:04:05Z")}
+}
+
+func addressesWhere(wanted func(*store.Assignment) bool) func(*service, *caller) []string {
+	return func(_ *service, c *caller) []string {
+		var found []string
+		for _, row := range c.snapshot.AddressesOf(c.device.ID) {
+			if wanted(row.Value) {
+				found = append(found, row.Value.Address.String())
 			}
 		}
-		return ""
+		return found
 	}
 }
 
 func (s *service) registerEC2(mux *http.ServeMux) {
-	mux.HandleFunc("GET "+ec2Version+"/{$}", s.read(func(*service, *caller) (*answer, error) {
-		return plain("meta-data/\nuser-data\n")
-	}))
+	root := s.read(func(*service, *caller) (*answer, error) { return plain("meta-data\nuser-data") })
+	mux.HandleFunc("GET "+ec2Version, root)
+	mux.HandleFunc("GET "+ec2Version+"/{$}", root)
 	mux.HandleFunc("GET "+ec2Version+"/user-data", s.read(userdata))
 	mux.HandleFunc("GET "+ec2Version+"/meta-data", s.read(tree("")))
 	mux.HandleFunc("GET "+ec2Version+"/meta-data/{path...}", func(w http.ResponseWriter, r *http.Request) {
-		s.read(tree(strings.TrimSuffix(r.PathValue("path"), "/")))(w, r)
+		s.read(tree(strings.Trim(r.PathValue("path"), "/")))(w, r)
 	})
 }
 
-// tree answers with a leaf, or with what is below a branch.
+// tree answers with a leaf, or with what is below a branch. Branches are
+// listed like leaves, without a slash at their end, as Packet did: who reads
+// a branch like a leaf gets its list.
 func tree(path string) func(*service, *caller) (*answer, error) {
 	return func(s *service, c *caller) (*answer, error) {
 		var below []string
-		seen := map[string]struct{}{}
-		for _, item := range items {
-			text := item.text(s, c)
-			if text == "" {
+		for _, item := range items() {
+			values := item.values(s, c)
+			if values == nil {
 				continue
 			}
-			if item.name == path {
-				return plain(text)
+			if item.path == path {
+				return plain(strings.Join(values, "\n"))
 			}
-			rest := item.name
+			rest := item.path
 			if path != "" {
 				var inside bool
-				if rest, inside = strings.CutPrefix(item.name, path+"/"); !inside {
+				if rest, inside = strings.CutPrefix(item.path, path+"/"); !inside {
 					continue
 				}
 			}
-			name, _, branch := strings.Cut(rest, "/")
-			if branch {
-				name += "/"
-			}
-			if _, again := seen[name]; !again {
-				seen[name] = struct{}{}
+			name, _, _ := strings.Cut(rest, "/")
+			if len(below) == 0 || below[len(below)-1] != name {
 				below = append(below, name)
 			}
 		}

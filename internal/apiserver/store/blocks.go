@@ -6,8 +6,6 @@ import (
 	"net/netip"
 	"slices"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
-
 	"github.com/packetyard/packetyard/internal/apiserver/addresses"
 )
 
@@ -92,7 +90,9 @@ func (tx *Tx) requireNoneInside(prefix string, block netip.Prefix) {
 // their number.
 func (tx *Tx) DeleteAssignmentsIn(block netip.Prefix) {
 	from, to := inside(tx.Assignments.prefix, block)
-	tx.operations = append(tx.operations, clientv3.OpDelete(from, clientv3.WithRange(to)))
+	// Which rows these are is not known without looking at all of them.
+	tx.last = true
+	tx.writes = append(tx.writes, write{key: from, end: to})
 }
 
 // inside is the range of the keys of all blocks inside a block.

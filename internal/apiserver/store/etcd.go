@@ -20,11 +20,26 @@ import (
 const (
 	embeddedStartTimeout = 60 * time.Second
 	dialTimeout          = 5 * time.Second
+	keepAliveTime        = 3 * time.Second
+	keepAliveTimeout     = 3 * time.Second
 	// A single member has nobody to lose an election to, so short ticks only
 	// make it start sooner.
 	heartbeatMillis = 20
 	electionMillis  = 100
 )
+
+// embeddedOperations is how many operations a transaction may have.
+const embeddedOperations = 4096
+
+// quotaBytes is how large etcd's file may grow, at about 4 KB for a device.
+// etcd advises against more.
+const quotaBytes = 8 << 30
+
+// snapshotCount is after how many transactions etcd shortens its log.
+const snapshotCount = 200
+
+// etcdFolder is where the embedded etcd has its files, in the data directory.
+const etcdFolder = "etcd"
 
 // walSegment is how much disk etcd sets aside for its log at a time; twice
 // that is in use. Its own size is 64 MB, for clusters with far more to say.
@@ -36,7 +51,7 @@ var setSegmentSize = sync.OnceFunc(func() { wal.SegmentSizeBytes = walSegment })
 
 // openEmbedded takes the data directory for this process and starts etcd in it.
 func openEmbedded(ctx context.Context, cfg Config) (*clientv3.Client, func(), error) {
-	dir := filepath.Join(cfg.DataDir, "etcd")
+	dir := filepath.Join(cfg.DataDir, etcdFolder)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("making the store's folder: %w", err)
 	}
@@ -67,7 +82,15 @@ func startEmbedded(ctx context.Context, dir string, logger *slog.Logger) (*clien
 	cfg.ElectionMs = electionMillis
 	// The history serves nobody but watches, which never lag that far.
 	cfg.AutoCompactionMode = embed.CompactorModeRevision
-	cfg.AutoCompactionRetention = "10000"
+	cfg.AutoCompactionRetention = "1000"
+	// What compaction frees is given back when the server starts the next time.
+	cfg.BootstrapDefragThresholdMegabytes = 64
+	cfg.QuotaBackendBytes = quotaBytes
+	cfg.MaxTxnOps = embeddedOperations + 8
+	// etcd keeps the log in memory until its next snapshot, and an entry of it
+	// is as large as all that was written together.
+	cfg.SnapshotCount = snapshotCount
+	cfg.SnapshotCatchUpEntries = snapshotCount / 2
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapLogger(logger))
 
 	server, err := embed.StartEtcd(cfg)
@@ -98,7 +121,10 @@ func connect(ctx context.Context, cfg Config) (*clientv3.Client, func(), error) 
 	client, err := clientv3.New(clientv3.Config{
 		Endpoints:   cfg.Endpoints,
 		DialTimeout: dialTimeout,
-		Logger:      zapLogger(cfg.Logger),
+		// A member whose host is gone does not close its connections.
+		DialKeepAliveTime:    keepAliveTime,
+		DialKeepAliveTimeout: keepAliveTimeout,
+		Logger:               zapLogger(cfg.Logger),
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("connecting to etcd at %s: %w", endpoints, err)

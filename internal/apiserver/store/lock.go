@@ -13,6 +13,11 @@ import (
 // ends, so the file itself means nothing and stays.
 const lockName = "etcd.lock"
 
+// errInUse is for a data directory that another process has.
+var errInUse = errors.New("in use by another server")
+
+func isInUse(err error) bool { return errors.Is(err, errInUse) }
+
 // lock takes a data directory for this process, until unlock. Without it etcd
 // would wait for its files for as long as another server has them, and could
 // not be told to stop.
@@ -25,7 +30,7 @@ func lock(dataDir string) (unlock func(), err error) {
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = file.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("data directory %q is in use by another server: end that one, or choose another directory", dataDir)
+			return nil, fmt.Errorf("data directory %q is %w: end that one, or choose another directory", dataDir, errInUse)
 		}
 		return nil, fmt.Errorf("locking %s: %w", path, err)
 	}

@@ -6,24 +6,24 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"time"
 
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// lastWriteKey is put by every transaction. Its revision is that of the last
-// write of any process, which costs one small read to learn and which the
-// watch of every process is sure to see.
-const lastWriteKey = root + "last-write"
-
-// errClosed is returned to whoever waits for a store that is being closed.
-var errClosed = errors.New("the store is closed")
-
-// ErrTooLarge is returned by Update for a record that etcd refuses for its
-// size, which is 1.5 MiB by default. A request of fewer bytes can make one,
-// since some characters take up to six bytes in it.
-var ErrTooLarge = errors.New("the record is too large")
+var (
+	// errClosed is returned to whoever waits for a store that is being closed.
+	errClosed = errors.New("the store is closed")
+	// ErrTooLarge is returned by Update for a record that etcd refuses for its
+	// size, which is 1.5 MiB by default. A request of fewer bytes can make
+	// one, since some characters take up to six bytes in it.
+	ErrTooLarge = errors.New("the record is too large")
+	// ErrUnavailable is returned while etcd does not answer. Of a write it is
+	// then not known whether it happened.
+	ErrUnavailable = errors.New("etcd does not answer")
+	// ErrNotLeader is returned by Leadership.Update to a leader whose time is
+	// over. Nothing was written.
+	ErrNotLeader = errors.New("another process was elected")
+)
 
 // Config says where the records are.
 type Config struct {
@@ -39,6 +39,7 @@ type Store struct {
 	client *clientv3.Client
 	// shared is true where other processes may write too.
 	shared bool
+	limits limits
 	logger *slog.Logger
 	stop   func()
 
@@ -48,41 +49,72 @@ type Store struct {
 	revision int64
 	waiters  map[int64]chan struct{}
 	feeds    []*Feed
+	// broken is why the snapshot is no longer kept up to date, nil if it is.
+	broken error
 
-	cancel  context.CancelFunc
-	done    chan struct{}
-	closing sync.Once
+	catching catching
+
+	// updates are what is to be written. What follows belongs to commitAll.
+	updates  chan *update
+	overlay  *Snapshot
+	pending  int64
+	attempts int
+
+	// background ends when the store is closed.
+	background context.Context
+	cancel     context.CancelFunc
+	closed     chan struct{}
+	committed  chan struct{}
+	done       chan struct{}
+	closing    sync.Once
 }
 
 // Open starts the embedded etcd, or connects to the given one, and reads all
-// records into memory.
+// records into memory. Records of an earlier format are brought to the
+// present one first; those of a later format are an error, and left alone.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := &Store{
-		logger:   cfg.Logger,
-		shared:   len(cfg.Endpoints) > 0,
-		snapshot: newSnapshot(),
-		waiters:  map[int64]chan struct{}{},
-		done:     make(chan struct{}),
+		logger:    cfg.Logger,
+		shared:    len(cfg.Endpoints) > 0,
+		snapshot:  newSnapshot(),
+		waiters:   map[int64]chan struct{}{},
+		updates:   make(chan *update, updatesAtOnce),
+		pending:   pendingRevisions,
+		closed:    make(chan struct{}),
+		committed: make(chan struct{}),
+		done:      make(chan struct{}),
 	}
 	var err error
 	if s.shared {
+		s.limits = limits{operations: defaultOperations, bytes: batchBytes}
 		s.client, s.stop, err = connect(ctx, cfg)
 	} else {
+		s.limits = limits{operations: embeddedOperations, bytes: batchBytes}
 		s.client, s.stop, err = openEmbedded(ctx, cfg)
 	}
 	if err != nil {
 		return nil, err
 	}
-
+	if err := migrate(ctx, s.client, cfg.Logger); err != nil {
+		s.stop()
+		return nil, err
+	}
 	revision, err := s.load(ctx)
 	if err != nil {
 		s.stop()
 		return nil, err
 	}
-	// The watch outlives the context that the store was opened with.
-	watchCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s.cancel = cancel
-	go s.follow(watchCtx, revision+1)
+	// The store outlives the context that it was opened with.
+	s.background, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	if !s.shared {
+		if err := s.handOutBackups(cfg.DataDir); err != nil {
+			s.cancel()
+			s.stop()
+			return nil, err
+		}
+	}
+	go s.follow(s.background, revision+1)
+	go s.commitAll()
 	return s, nil
 }
 
@@ -90,15 +122,18 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 // again.
 func (s *Store) Close() {
 	s.closing.Do(func() {
+		close(s.closed)
 		s.cancel()
+		<-s.committed
 		<-s.done
 		s.stop()
 	})
 }
 
 // Read calls fn with all records, as of the last write that anybody was told
-// of before Read was called. The snapshot must not be used after fn returns,
-// and fn must not call the store.
+// of before Read was called, or, inside OneCatchUp, before the first Read of
+// that context. The snapshot must not be used after fn returns, and fn must
+// not call the store.
 func (s *Store) Read(ctx context.Context, fn func(*Snapshot) error) error {
 	if s.shared {
 		if err := s.catchUp(ctx); err != nil {
@@ -118,68 +153,15 @@ func (s *Store) Peek(fn func(*Snapshot)) {
 	fn(s.snapshot)
 }
 
-// Update calls fn to make a transaction, and commits it. When what fn read
-// has changed by then, fn is called again with the newer records, so it must
-// have no effects but on the transaction. An error of fn changes nothing and
-// is returned as it is. When Update returns, Read sees the change.
-func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
-	if s.shared {
-		// What fn refuses, it must not refuse because of old records.
-		if err := s.catchUp(ctx); err != nil {
-			return err
-		}
-	}
-	for {
-		tx, err := s.decide(fn)
-		if err != nil {
-			return err
-		}
-		if len(tx.operations) == 0 {
-			return nil
-		}
-		operations := append(tx.operations, clientv3.OpPut(lastWriteKey, ""))
-		answer, err := s.client.Txn(ctx).
-			If(tx.conditions...).
-			Then(operations...).
-			Else(clientv3.OpGet(lastWriteKey)).
-			Commit()
-		if errors.Is(err, rpctypes.ErrRequestTooLarge) {
-			return fmt.Errorf("writing to etcd: %w: %w", ErrTooLarge, err)
-		}
-		if err != nil {
-			return fmt.Errorf("writing to etcd: %w", err)
-		}
-		if answer.Succeeded {
-			return s.waitFor(ctx, answer.Header.Revision)
-		}
-		if last := answer.Responses[0].GetResponseRange().GetKvs(); len(last) > 0 {
-			if err := s.waitFor(ctx, last[0].ModRevision); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-func (s *Store) decide(fn func(*Tx) error) (*Tx, error) {
+// Ready tells why the store cannot be read or written now, nil if it can.
+func (s *Store) Ready(ctx context.Context) error {
 	s.mu.RLock()
-	defer s.mu.RUnlock()
-	tx := newTx(s.snapshot)
-	if err := fn(tx); err != nil {
-		return nil, err
+	err := s.broken
+	s.mu.RUnlock()
+	if err != nil || !s.shared {
+		return err
 	}
-	return tx, tx.err
-}
-
-// catchUp waits until the index holds the last write of any process.
-func (s *Store) catchUp(ctx context.Context) error {
-	answer, err := s.client.Get(ctx, lastWriteKey)
-	if err != nil {
-		return fmt.Errorf("asking etcd for the last write: %w", err)
-	}
-	if len(answer.Kvs) == 0 {
-		return nil
-	}
-	return s.waitFor(ctx, answer.Kvs[0].ModRevision)
+	return s.ask(ctx)
 }
 
 // waitFor waits until the index holds a revision.
@@ -204,110 +186,4 @@ func (s *Store) waitFor(ctx context.Context, revision int64) error {
 	case <-ctx.Done():
 		return fmt.Errorf("waiting for revision %d: %w", revision, ctx.Err())
 	}
-}
-
-// load replaces the index by all that is in etcd, and returns the revision
-// that this is.
-func (s *Store) load(ctx context.Context) (int64, error) {
-	answer, err := s.client.Get(ctx, root, clientv3.WithPrefix())
-	if err != nil {
-		return 0, fmt.Errorf("reading all records from etcd: %w", err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, table := range s.snapshot.tables {
-		table.reset()
-	}
-	for _, kv := range answer.Kvs {
-		table := s.snapshot.tableOf(kv.Key)
-		if table == nil {
-			continue
-		}
-		if err := table.apply(clientv3.EventTypePut, kv); err != nil {
-			return 0, err
-		}
-	}
-	s.advance(answer.Header.Revision)
-	return answer.Header.Revision, nil
-}
-
-// follow keeps the index up to date from a revision on, until the context
-// ends.
-func (s *Store) follow(ctx context.Context, from int64) {
-	defer close(s.done)
-	for ctx.Err() == nil {
-		next, err := s.watch(ctx, from)
-		if ctx.Err() != nil {
-			return
-		}
-		s.logger.WarnContext(ctx, "The watch on etcd ended; reading all records anew.", "error", err)
-		from = next
-		if revision, err := s.load(ctx); err == nil {
-			from = revision + 1
-			continue
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Second):
-		}
-	}
-}
-
-// watch applies changes until the watch ends, and returns the revision to go
-// on from.
-func (s *Store) watch(ctx context.Context, from int64) (int64, error) {
-	// Ending the context is how a watch is given up that etcd has ended.
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	for answer := range s.client.Watch(ctx, root, clientv3.WithPrefix(), clientv3.WithRev(from)) {
-		if err := answer.Err(); err != nil {
-			return from, err
-		}
-		revision, err := s.apply(answer.Events)
-		if err != nil {
-			return from, err
-		}
-		from = max(from, revision+1)
-	}
-	return from, errors.New("the channel was closed")
-}
-
-// apply takes the changes of one watch response into the index, and returns
-// the revision of the last. All changes of one revision are in one response,
-// so no reader sees half a transaction. The response's own revision is not
-// what it says: etcd may have more changes to send up to it.
-func (s *Store) apply(events []*clientv3.Event) (int64, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var revision int64
-	for _, event := range events {
-		revision = max(revision, event.Kv.ModRevision)
-		table := s.snapshot.tableOf(event.Kv.Key)
-		if table == nil {
-			continue
-		}
-		if err := table.apply(event.Type, event.Kv); err != nil {
-			return 0, err
-		}
-	}
-	s.advance(revision)
-	return revision, nil
-}
-
-// advance tells the waiters and the feeds. The lock is held.
-func (s *Store) advance(revision int64) {
-	s.revision = max(s.revision, revision)
-	for wanted, reached := range s.waiters {
-		if wanted <= s.revision {
-			close(reached)
-			delete(s.waiters, wanted)
-		}
-	}
-	if len(s.snapshot.touched) == 0 {
-		return
-	}
-	for _, feed := range s.feeds {
-		feed.add(s.snapshot.touched)
-	}
-	clear(s.snapshot.touched)
 }

@@ -72,6 +72,11 @@ func (d *Driver) Reboot(ctx context.Context, id string) error {
 	return d.call(ctx, http.MethodPost, wire.RebootPath, id, nil)
 }
 
+// Rescue implements machines.Driver.
+func (d *Driver) Rescue(ctx context.Context, spec machines.Spec) error {
+	return d.call(ctx, http.MethodPost, wire.RescuePath, spec.ID, spec)
+}
+
 // Reinstall implements machines.Driver. A machine that does not exist is made.
 func (d *Driver) Reinstall(ctx context.Context, spec machines.Spec) error {
 	return d.call(ctx, http.MethodPost, wire.ReinstallPath, spec.ID, spec)

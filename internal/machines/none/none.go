@@ -33,6 +33,9 @@ func (Driver) PowerOff(ctx context.Context, _ string) error { return ctx.Err() }
 // Reboot implements machines.Driver.
 func (Driver) Reboot(ctx context.Context, _ string) error { return ctx.Err() }
 
+// Rescue implements machines.Driver.
+func (Driver) Rescue(ctx context.Context, _ machines.Spec) error { return ctx.Err() }
+
 // Reinstall implements machines.Driver.
 func (Driver) Reinstall(ctx context.Context, _ machines.Spec) error { return ctx.Err() }
 

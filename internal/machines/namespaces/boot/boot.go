@@ -30,6 +30,8 @@ const (
 	// DiskName holds the machine's root directory, OverlayName what it changed in the host's system directories.
 	DiskName    = "disk"
 	OverlayName = "overlay"
+	// RescueName holds what those two hold, for the rescue system.
+	RescueName = "rescue"
 	// ControlName is shared with the machine, as /run/packetyard.
 	ControlName = "control"
 )
@@ -53,7 +55,12 @@ type Config struct {
 	NameServer string `json:"nameServer"`
 	// UserNamespace is false where the machine's root is the host's root.
 	UserNamespace bool `json:"userNamespace"`
+	// Rescue boots the rescue system, which sees the machine's disk at RescuedDisk.
+	Rescue bool `json:"rescue,omitempty"`
 }
+
+// RescuedDisk is where the rescue system has the machine's disk.
+const RescuedDisk = "/mnt/disk"
 
 // Go is the line that tells the boot stage that the network is up.
 const Go = "go\n"
@@ -105,7 +112,7 @@ func Run(input, status *os.File) error {
 }
 
 func environment(config Config) []string {
-	return []string{
+	environment := []string{
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME=/root",
 		"container=packetyard",
@@ -113,6 +120,10 @@ func environment(config Config) []string {
 		"PACKET_CPUS=" + strconv.Itoa(config.CPUs),
 		"PACKET_MEMORY_BYTES=" + strconv.FormatInt(config.MemoryBytes, 10),
 	}
+	if config.Rescue {
+		environment = append(environment, "PACKET_RESCUE=1")
+	}
+	return environment
 }
 
 // configureKernel sets what a Kubernetes node expects in the machine's own

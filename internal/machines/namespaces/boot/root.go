@@ -49,10 +49,17 @@ func buildRoot(config Config) (string, error) {
 	}
 	// Overlay mounts take relative names, so that no character of the
 	// directory's name needs quoting in their options.
-	if err := os.Chdir(config.Directory); err != nil {
+	directory := config.Directory
+	if config.Rescue {
+		directory = filepath.Join(config.Directory, RescueName)
+		if err := makeDirectory(directory, 0o700); err != nil {
+			return "", err
+		}
+	}
+	if err := os.Chdir(directory); err != nil {
 		return "", fmt.Errorf("entering the machine's directory: %w", err)
 	}
-	root := filepath.Join(config.Directory, DiskName)
+	root := filepath.Join(directory, DiskName)
 	for name, mode := range plainDirectories {
 		if err := makeDirectory(filepath.Join(root, name), mode); err != nil {
 			return "", err
@@ -79,6 +86,11 @@ func buildRoot(config Config) (string, error) {
 			return "", err
 		}
 	}
+	if config.Rescue {
+		if err := mountRescued(root, filepath.Join(config.Directory, DiskName)); err != nil {
+			return "", err
+		}
+	}
 	if err := writeEtc(filepath.Join(root, "etc"), config); err != nil {
 		return "", err
 	}
@@ -89,6 +101,22 @@ func buildRoot(config Config) (string, error) {
 		return "", err
 	}
 	return root, mountShared(root, config)
+}
+
+// mountRescued shows the machine's disk to its rescue system. A machine that
+// was never booted from its disk has none.
+func mountRescued(root, disk string) error {
+	if _, err := os.Stat(disk); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	target := filepath.Join(root, RescuedDisk)
+	if err := makeDirectory(target, 0o755); err != nil {
+		return err
+	}
+	if err := unix.Mount(disk, target, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mounting the machine's disk: %w", err)
+	}
+	return nil
 }
 
 // mountSystem gives the machine its own version of one of the host's system directories.

@@ -128,9 +128,23 @@ func (m *machine) setPower(power machines.PowerState) error {
 	return m.save(changed)
 }
 
+// switchOn records that the machine is to run from its disk.
+func (m *machine) switchOn() error {
+	changed := m.record
+	changed.Power = machines.PowerOn
+	changed.Rescue = false
+	return m.save(changed)
+}
+
 // wipe removes what the machine has written, but for its console.
 func (m *machine) wipe() error {
-	return errors.Join(RemoveTree(filepath.Join(m.directory, boot.DiskName)), RemoveTree(filepath.Join(m.directory, boot.OverlayName)))
+	return errors.Join(RemoveTree(filepath.Join(m.directory, boot.DiskName)), RemoveTree(filepath.Join(m.directory, boot.OverlayName)), m.wipeRescue())
+}
+
+// wipeRescue removes what the rescue system has written, which counts as its
+// memory.
+func (m *machine) wipeRescue() error {
+	return RemoveTree(filepath.Join(m.directory, boot.RescueName))
 }
 
 // boot starts a machine that does not run. Its token is the caller's.
@@ -158,6 +172,9 @@ func (r *Rack) tryBoot(ctx context.Context, m *machine) error {
 		return fmt.Errorf("the machine image has no %s: %w", boot.InitName, err)
 	} else if info.Mode()&0o111 == 0 {
 		return fmt.Errorf("the machine image's %s is not executable", boot.InitName)
+	}
+	if err := m.wipeRescue(); err != nil {
+		return err
 	}
 	control := filepath.Join(m.directory, boot.ControlName)
 	if err := os.MkdirAll(control, 0o700); err != nil {
@@ -215,6 +232,7 @@ func bootConfig(m *machine, image string, userNamespace bool) boot.Config {
 		MetadataURL:   "http://" + fabric.MetadataAddress,
 		NameServer:    fabric.APIAddress,
 		UserNamespace: userNamespace,
+		Rescue:        m.record.Rescue,
 	}
 	for _, address := range spec.Addresses {
 		if address.Management && address.Public && address.Family == 4 {
@@ -275,6 +293,9 @@ func (r *Rack) attend(m *machine, started *process) {
 		return
 	}
 	r.config.Logger.Info("machine reboots itself", "id", m.id)
+	if err := m.switchOn(); err != nil {
+		r.config.Logger.Error("machine's power state is not recorded", "id", m.id, "error", err)
+	}
 	if r.config.Now().Sub(started.started) < r.config.RebootPause {
 		// A rack that is ending does not wait; boot then says that it is closing.
 		select {

@@ -195,7 +195,7 @@ func (r *Rack) PowerOn(ctx context.Context, id string) error {
 	if m.running() != nil {
 		return nil
 	}
-	if err := m.setPower(machines.PowerOn); err != nil {
+	if err := m.switchOn(); err != nil {
 		return err
 	}
 	return r.boot(ctx, m)
@@ -221,7 +221,27 @@ func (r *Rack) Reboot(ctx context.Context, id string) error {
 		return err
 	}
 	defer m.release()
-	if err := m.setPower(machines.PowerOn); err != nil {
+	if err := m.switchOn(); err != nil {
+		return err
+	}
+	if err := r.halt(m, restart); err != nil {
+		return err
+	}
+	return r.boot(ctx, m)
+}
+
+// Rescue implements the driver's method of that name. A machine that is in
+// its rescue system already is booted into it anew.
+func (r *Rack) Rescue(ctx context.Context, spec machines.Spec) error {
+	if err := errors.Join(checkSpec(spec), fabric.Validate(spec.Addresses)); err != nil {
+		return invalidError{err}
+	}
+	m, err := r.find(ctx, spec.ID)
+	if err != nil {
+		return err
+	}
+	defer m.release()
+	if err := m.save(record{Spec: spec, Power: machines.PowerOn, Rescue: true}); err != nil {
 		return err
 	}
 	if err := r.halt(m, restart); err != nil {

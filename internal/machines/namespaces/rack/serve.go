@@ -98,6 +98,16 @@ func (r *Rack) handler(closed <-chan struct{}, end func()) http.Handler {
 		}
 		return nil, r.Reinstall(whole(request), spec)
 	})
+	handle(http.MethodPost, wire.RescuePath, func(request *http.Request) (any, error) {
+		spec, err := read[machines.Spec](request)
+		if err != nil {
+			return nil, err
+		}
+		if id := request.PathValue("id"); id != spec.ID {
+			return nil, invalidError{fmt.Errorf("id: %q is not the %q of the path", spec.ID, id)}
+		}
+		return nil, r.Rescue(whole(request), spec)
+	})
 	handle(http.MethodPut, wire.AddressesPath, func(request *http.Request) (any, error) {
 		addresses, err := read[[]machines.Address](request)
 		if err != nil {

@@ -23,6 +23,8 @@ type record struct {
 	Spec machines.Spec `json:"spec"`
 	// Power is the state that the machine ought to be in, after a failure of the power too.
 	Power machines.PowerState `json:"power"`
+	// Rescue is set while the machine is to boot from the rescue system.
+	Rescue bool `json:"rescue,omitempty"`
 }
 
 // identifier is what may name a machine: it becomes the name of a directory.

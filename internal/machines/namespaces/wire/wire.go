@@ -42,6 +42,7 @@ const (
 	PowerOnPath   = "/machines/{id}/power-on"
 	PowerOffPath  = "/machines/{id}/power-off"
 	RebootPath    = "/machines/{id}/reboot"
+	RescuePath    = "/machines/{id}/rescue"
 	ReinstallPath = "/machines/{id}/reinstall"
 	AddressesPath = "/machines/{id}/addresses"
 	WatchPath     = "/watch"
