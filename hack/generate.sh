@@ -6,4 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 hack/generate-capi.sh
+# The manifests come before the examples, which have copies of them.
+go run ./hack/charts
 go run ./hack/examples
+go run ./hack/ccm-reference
+go run ./hack/apicoverage

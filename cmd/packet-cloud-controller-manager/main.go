@@ -1,6 +1,6 @@
 // Command packet-cloud-controller-manager initialises the nodes of a
 // Kubernetes cluster that run on devices of the Packet API, and removes those
-// whose device is gone.
+// whose device is gone. It gives Services their addresses, and nodes BGP.
 package main
 
 import (
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/apiserver/pkg/server"
 	cloudprovider "k8s.io/cloud-provider"
 	"k8s.io/cloud-provider/app"
@@ -42,25 +43,39 @@ func newCommand(stop <-chan struct{}) (*cobra.Command, error) {
 		return nil, fmt.Errorf("making the options of the cloud controller manager: %w", err)
 	}
 	setDefaults(ccmOptions)
-	command := app.NewCloudControllerManagerCommand(ccmOptions, initialize, app.DefaultInitFuncConstructors,
-		names.CCMControllerAliases(), cliflag.NamedFlagSets{}, stop)
+	flags := ccm.NewFlags()
+	command := app.NewCloudControllerManagerCommand(ccmOptions, initializer(flags), ccm.Controllers(),
+		names.CCMControllerAliases(), cliflag.NamedFlagSets{
+			Order: []string{"packet"}, FlagSets: map[string]*pflag.FlagSet{"packet": flags.FlagSet()},
+		}, stop)
+	// There are no routes in this provider, and asking for their controller
+	// nevertheless puts a warning into the log. This default is the flag's own.
+	if routes := command.Flags().Lookup("configure-cloud-routes"); routes != nil {
+		routes.DefValue = "false"
+		if err := routes.Value.Set(routes.DefValue); err != nil {
+			return nil, fmt.Errorf("setting the default of --%s: %w", routes.Name, err)
+		}
+	}
 	command.Use = "packet-cloud-controller-manager"
 	command.Long = "The cloud controller manager for clusters whose nodes are devices of the Packet API.\n\n" +
-		"The API, project and token come from the file of --cloud-config or, before it, from\n" +
-		packet.EnvAPIURL + ", " + packet.EnvProjectID + " and " + packet.EnvAPIToken + "."
+		"What it needs to know comes from the flags below, else from the environment, else\n" +
+		"from the file of --cloud-config. The token has no flag: it comes from " + packet.EnvAPIToken + ",\n" +
+		"from the file, or from a file of its own."
 	return command, nil
 }
 
 // setDefaults changes what the flags default to.
 func setDefaults(o *options.CloudControllerManagerOptions) {
 	o.KubeCloudShared.CloudProvider.Name = ccm.ProviderName
-	// There are no load balancers and no routes in this provider, and asking
-	// for their controllers nevertheless puts errors into the log.
-	o.Generic.Controllers = []string{names.CloudNodeController, names.CloudNodeLifecycleController}
 	// One listing of the project answers for all nodes, so that looking more
 	// often, and at many at once, costs the API next to nothing.
 	o.NodeStatusUpdateFrequency.Duration = time.Minute
 	o.NodeController.ConcurrentNodeSyncs = 10
+	// A thousand nodes that join at once are some thousands of writes, which at
+	// the usual 20 a second would keep the last one waiting for minutes. How
+	// much is too much is for the API server's priority and fairness to say.
+	o.Generic.ClientConnection.QPS = 300
+	o.Generic.ClientConnection.Burst = 600
 	// A follower takes over a second sooner. The lease itself stays as long as
 	// it is, because a leader that misses it on a busy machine exits.
 	o.Generic.LeaderElection.RetryPeriod.Duration = time.Second
@@ -71,16 +86,26 @@ func setDefaults(o *options.CloudControllerManagerOptions) {
 	o.WebhookServing.BindPort = 0
 }
 
-func initialize(config *config.CompletedConfig) cloudprovider.Interface {
-	provider := config.ComponentConfig.KubeCloudShared.CloudProvider
-	cloud, err := cloudprovider.InitCloudProvider(provider.Name, provider.CloudConfigFile)
-	if err != nil {
-		klog.ErrorS(err, "Cannot initialise the cloud provider", "provider", provider.Name)
-		klog.FlushAndExit(klog.ExitFlushTimeout, 1)
+// initializer makes the cloud provider of the configuration, or says all that
+// is wrong with it and ends the process.
+func initializer(flags *ccm.Flags) app.InitCloudFunc {
+	return func(config *config.CompletedConfig) cloudprovider.Interface {
+		provider := config.ComponentConfig.KubeCloudShared.CloudProvider
+		cloud, err := cloudprovider.GetCloudProvider(provider.Name, &ccm.Source{Path: provider.CloudConfigFile, Flags: flags})
+		if err != nil {
+			fatal("%v", err)
+		}
+		if cloud == nil {
+			fatal("there is no cloud provider %q: --cloud-provider takes %s", provider.Name, ccm.ProviderName)
+		}
+		return cloud
 	}
-	if cloud == nil {
-		klog.ErrorS(nil, "There is no such cloud provider; name one with --cloud-provider", "provider", provider.Name, "known", ccm.ProviderName)
-		klog.FlushAndExit(klog.ExitFlushTimeout, 1)
-	}
-	return cloud
+}
+
+// fatal ends the process. The message has several lines, which a structured
+// log would quote into one that nobody can read.
+func fatal(format string, args ...any) {
+	klog.Flush()
+	fmt.Fprintf(os.Stderr, "packet-cloud-controller-manager: "+format+"\n", args...)
+	klog.FlushAndExit(klog.ExitFlushTimeout, 1)
 }

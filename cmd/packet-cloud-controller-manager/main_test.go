@@ -24,7 +24,11 @@ func TestDefaults(t *testing.T) {
 	}
 	for flag, want := range map[string]string{
 		"cloud-provider":                         "packet",
-		"controllers":                            "[cloud-node-controller,cloud-node-lifecycle-controller]",
+		"controllers":                            "[*]",
+		"configure-cloud-routes":                 "false",
+		"kube-api-qps":                           "300",
+		"kube-api-burst":                         "600",
+		"packet-load-balancer":                   "",
 		"node-status-update-frequency":           "1m0s",
 		"node-monitor-period":                    "5s",
 		"concurrent-node-syncs":                  "10",

@@ -13,34 +13,33 @@ import (
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
-// nodeAddresses are the addresses of the node that runs on a device, in the
-// order in which they are preferred: its name, private IPv4, public IPv4.
+// nodeAddresses are the addresses of the node that runs on a device: its name,
+// what the kubelet's --node-ip asks for, and what the policy says, in this
+// order, which is that of preference.
 //
-// Elastic addresses (management false) are left out. They move from node to
-// node, and are how services and the control plane are reached, not a node.
-//
-// IPv6 is left out too, unless the kubelet's --node-ip asks for an address:
-// a cluster that does not know of IPv6 should not find it on its nodes.
-func nodeAddresses(device *packet.Device, node *corev1.Node) ([]corev1.NodeAddress, error) {
+// Elastic addresses are left out by default. They move from node to node, and
+// are how services and the control plane are reached, not a node. IPv6 is left
+// out too: a cluster that does not know of it should not find it on its nodes.
+func nodeAddresses(device *packet.Device, node *corev1.Node, policy addressPolicy) ([]corev1.NodeAddress, error) {
 	asked, err := nodeIPs(node)
 	if err != nil {
 		return nil, err
 	}
 	addresses := []corev1.NodeAddress{{Type: corev1.NodeHostName, Address: device.Hostname}}
 	for _, ip := range asked {
-		nodehelpers.AddToNodeAddresses(&addresses, corev1.NodeAddress{Type: nodeIPType(device, ip), Address: ip.String()})
+		nodehelpers.AddToNodeAddresses(&addresses, corev1.NodeAddress{Type: nodeIPType(device, ip, policy), Address: ip.String()})
 	}
-	for _, public := range []bool{false, true} {
+	for _, rule := range policy {
 		for _, assignment := range device.IPAddresses {
 			ip, ok := parseAddress(assignment)
-			if !ok || !assignment.Management || assignment.Public != public || !ip.Is4() || slices.Contains(asked, ip) {
+			if !ok || classOf(assignment) != rule.class || slices.Contains(asked, ip) {
 				continue
 			}
-			nodehelpers.AddToNodeAddresses(&addresses, corev1.NodeAddress{Type: addressType(assignment), Address: ip.String()})
+			nodehelpers.AddToNodeAddresses(&addresses, corev1.NodeAddress{Type: rule.as, Address: ip.String()})
 		}
 	}
 	if len(addresses) == 1 {
-		return nil, fmt.Errorf("device %s in state %s has no address yet", device.ID, device.State)
+		return nil, fmt.Errorf("device %s in state %s has no address yet of those that the address policy lets its node have", device.ID, device.State)
 	}
 	return addresses, nil
 }
@@ -64,25 +63,22 @@ func nodeIPs(node *corev1.Node) ([]netip.Addr, error) {
 	return ips, nil
 }
 
-// nodeIPType is the type of an address that --node-ip asks for. An IPv6
-// address becomes internal though it is public: it is what the cluster uses
-// inside, and as an external one it would push the public IPv4 address out,
-// of which the framework then keeps only one type. An address that the API
+// nodeIPType is the type of an address that --node-ip asks for: what the policy
+// says of its class. Without a rule, a public IPv4 address is external, and an
+// IPv6 address internal, as in the dual-stack policy. An address that the API
 // does not know, of a VLAN for example, is internal.
-func nodeIPType(device *packet.Device, ip netip.Addr) corev1.NodeAddressType {
-	if ip.Is4() {
-		for _, assignment := range device.IPAddresses {
-			if known, ok := parseAddress(assignment); ok && known == ip {
-				return addressType(assignment)
-			}
+func nodeIPType(device *packet.Device, ip netip.Addr, policy addressPolicy) corev1.NodeAddressType {
+	for _, assignment := range device.IPAddresses {
+		known, ok := parseAddress(assignment)
+		if !ok || known != ip {
+			continue
 		}
-	}
-	return corev1.NodeInternalIP
-}
-
-func addressType(assignment packet.IPAssignment) corev1.NodeAddressType {
-	if assignment.Public {
-		return corev1.NodeExternalIP
+		if as, ruled := policy.typeOf(classOf(assignment)); ruled {
+			return as
+		}
+		if ip.Is4() && assignment.Public {
+			return corev1.NodeExternalIP
+		}
 	}
 	return corev1.NodeInternalIP
 }

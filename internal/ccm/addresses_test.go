@@ -61,7 +61,7 @@ func TestNodeAddresses(t *testing.T) {
 		{name: "node-ip that is none", device: with(), node: node("node-2", "", withNodeIP("eth0")), wrong: `"eth0"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := nodeAddresses(&test.device, test.node)
+			got, err := nodeAddresses(&test.device, test.node, defaultConfig().addressPolicy)
 			if test.wrong != "" {
 				if err == nil || !strings.Contains(err.Error(), test.wrong) {
 					t.Errorf("got %v, %v", got, err)
@@ -85,5 +85,53 @@ func TestNodeAddresses(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Issues 170, 193 and 296 of upstream's: which addresses a node has, and in
+// which order, could not be chosen, and a device without a public one was none.
+func TestAddressPolicies(t *testing.T) {
+	device := deviceNumber(2)
+	device.IPAddresses = append(device.IPAddresses,
+		packet.IPAssignment{Address: "198.18.9.9", AddressFamily: 4, CIDR: 32, Public: true},
+		packet.IPAssignment{Address: "10.9.9.9", AddressFamily: 4, CIDR: 32},
+		packet.IPAssignment{Address: "2001:db8:9::9", AddressFamily: 6, CIDR: 64, Public: true})
+	for _, test := range []struct {
+		policy string
+		nodeIP string
+		want   string
+	}{
+		{policy: "ipv4", want: "Hostname=node-2 InternalIP=10.0.0.5 ExternalIP=198.18.1.5"},
+		{policy: "private", want: "Hostname=node-2 InternalIP=10.0.0.5"},
+		{policy: "ipv6", want: "Hostname=node-2 InternalIP=2001:db8::5"},
+		{policy: "dual-stack", want: "Hostname=node-2 InternalIP=10.0.0.5 InternalIP=2001:db8::5 ExternalIP=198.18.1.5"},
+		{policy: "dual-stack", nodeIP: "2001:db8::5,10.0.0.5", want: "Hostname=node-2 InternalIP=2001:db8::5 InternalIP=10.0.0.5 ExternalIP=198.18.1.5"},
+		{policy: "public-ipv4=InternalIP,public-ipv4=ExternalIP", want: "Hostname=node-2 InternalIP=198.18.1.5 ExternalIP=198.18.1.5"},
+		{policy: "public-ipv4=InternalIP", nodeIP: "198.18.1.5", want: "Hostname=node-2 InternalIP=198.18.1.5"},
+		{policy: "private-ipv4=InternalIP, elastic-public-ipv4=ExternalIP, elastic-private-ipv4=InternalIP, elastic-ipv6=ExternalIP",
+			want: "Hostname=node-2 InternalIP=10.0.0.5 ExternalIP=198.18.9.9 InternalIP=10.9.9.9 ExternalIP=2001:db8:9::9"},
+	} {
+		t.Run(test.policy, func(t *testing.T) {
+			policy, err := parseAddressPolicy(test.policy)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := node("node-2", "")
+			if test.nodeIP != "" {
+				n = node("node-2", "", withNodeIP(test.nodeIP))
+			}
+			got, err := nodeAddresses(&device, n, policy)
+			if text := strings.Join(addressTexts(got), " "); err != nil || text != test.want {
+				t.Errorf("got %s, %v, want %s", text, err, test.want)
+			}
+		})
+	}
+	if policy, err := parseAddressPolicy("ipv4"); err != nil || !slices.Equal(policy, defaultAddressPolicy()) {
+		t.Errorf("ipv4 is %v, %v, and the default is %v", policy, err, defaultAddressPolicy())
+	}
+	for _, wrong := range []string{"public", "private-ipv4", "private-ipv4=Hostname", "private-ipv6=InternalIP", "private-ipv4=InternalIP,private-ipv4=InternalIP"} {
+		if policy, err := parseAddressPolicy(wrong); err == nil || !strings.Contains(err.Error(), wrong) || !strings.Contains(err.Error(), "elastic-ipv6") {
+			t.Errorf("%q: got %v, %v", wrong, policy, err)
+		}
 	}
 }

@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/record"
 	cloudprovider "k8s.io/cloud-provider"
 
 	"github.com/packetyard/packetyard/internal/apiserver/apiservertest"
+	"github.com/packetyard/packetyard/internal/apiserver/lifecycle"
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
@@ -65,7 +68,7 @@ func TestNodesOfTheAPIServer(t *testing.T) {
 	}
 
 	clock := &steppedClock{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
-	instances, _ := newCloudForClient(client, server.ProjectID, clock).InstancesV2()
+	instances, _ := newCloudForClient(client, testConfig(server.ProjectID), clock).InstancesV2()
 	initialised := make([]*corev1.Node, len(devices))
 	for i, device := range devices {
 		got, err := instances.InstanceMetadata(ctx, node(device.Hostname, "", uninitialised))
@@ -141,5 +144,45 @@ func checkAddresses(t *testing.T, name string, addresses []corev1.NodeAddress, e
 	}
 	if want := []corev1.NodeAddressType{corev1.NodeHostName, corev1.NodeInternalIP, corev1.NodeExternalIP}; !slices.Equal(types, want) {
 		t.Errorf("%s has addresses of types %v, want %v", name, types, want)
+	}
+}
+
+// A device of the real API server that is reinstalled: its node hears of it, and
+// goes on.
+func TestAReinstallationOnTheAPIServer(t *testing.T) {
+	server := apiservertest.Start(t, apiservertest.Options{Profile: lifecycle.Fast})
+	client := server.Client(t)
+	ctx := t.Context()
+	device, err := client.CreateDevice(ctx, server.ProjectID, packet.DeviceCreate{
+		Hostname: "node-1", Plan: "c3.small.x86", OperatingSystem: "ubuntu_24_04", Metro: "da",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := &steppedClock{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
+	provider := newCloudForClient(client, testConfig(server.ProjectID), clock)
+	recorder := record.NewFakeRecorder(10)
+	provider.devices.notices.recordTo(recorder)
+	n := node("node-1", packet.ProviderID(device.ID), withUID("1"))
+	state := func() packet.DeviceState {
+		clock.advance(statusAgePerPage)
+		if exists, err := provider.devices.InstanceExists(ctx, n); err != nil || !exists {
+			t.Fatal(exists, err)
+		}
+		found, err := provider.devices.find(ctx, n, lastKnown)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found.State
+	}
+	until(t, "the device is active", func() bool { return state() == packet.StateActive })
+	if err := client.DeviceAction(ctx, device.ID, packet.DeviceAction{Type: packet.ActionReinstall}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the device is being reinstalled", func() bool { return state() == packet.StateReinstalling })
+	until(t, "the device is active again", func() bool { return state() == packet.StateActive })
+	got := events(recorder)
+	if len(got) != 2 || !strings.HasPrefix(got[0], "Warning "+ReasonReinstalling) || !strings.HasPrefix(got[1], "Normal "+ReasonReinstalled) {
+		t.Errorf("the events are %q", got)
 	}
 }

@@ -2,11 +2,12 @@ package ccm
 
 import (
 	"context"
-	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -54,26 +55,79 @@ func TestBaseURLIsUsed(t *testing.T) {
 	}
 }
 
-func TestAConfigurationThatIsWrongFailsAtOnce(t *testing.T) {
-	var file io.Reader
-	if _, err := newCloud(file, func(string) string { return "" }, prometheus.NewPedanticRegistry()); err == nil {
-		t.Error("a provider without credentials was made")
+// What only the API can know is checked before a controller starts, and what
+// it refuses is final. That it does not answer is not.
+func TestTheAPIIsAskedWhetherTheConfigurationIsRight(t *testing.T) {
+	a := newAPI(t)
+	tokenFile := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(tokenFile, []byte(testToken+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const otherProject = "00000000-0000-4000-8000-000000000001"
+	for _, test := range []struct {
+		name   string
+		change map[string]string
+		outage http.HandlerFunc
+		// wrong is what the error must mention, none if there must be none.
+		wrong []string
+	}{
+		{name: "right"},
+		{name: "right, with a metro", change: map[string]string{"METAL_METRO_NAME": "DA"}},
+		{name: "wrong token", change: map[string]string{"PACKET_API_TOKEN": "wrong"}, wrong: []string{"does not know the token", "PACKET_API_TOKEN"}},
+		{name: "wrong project", change: map[string]string{"PACKET_PROJECT_ID": otherProject}, wrong: []string{otherProject, "PACKET_PROJECT_ID"}},
+		{name: "wrong project and wrong metro", change: map[string]string{"PACKET_PROJECT_ID": otherProject, "METAL_METRO_NAME": "atlantis"},
+			wrong: []string{otherProject, "atlantis"}},
+		{name: "token file", change: map[string]string{"PACKET_API_TOKEN": "", "METAL_API_KEY_FILE": tokenFile}},
+		{name: "token file that is absent, and a metro", change: map[string]string{"PACKET_API_TOKEN": "", "METAL_API_KEY_FILE": tokenFile + ".absent", "PACKET_METRO_NAME": "-"},
+			wrong: []string{tokenFile + ".absent", "METAL_API_KEY_FILE", "PACKET_METRO_NAME"}},
+		{name: "wrong metro", change: map[string]string{"METAL_METRO_NAME": "atlantis"}, wrong: []string{"atlantis", "METAL_METRO_NAME", "[am da]"}},
+		{name: "wrong facility", change: map[string]string{"METAL_FACILITY_NAME": "da99"}, wrong: []string{"da99", "[da11]"}},
+		{name: "nothing", change: map[string]string{"PACKET_API_TOKEN": "", "PACKET_PROJECT_ID": "", "PACKET_API_URL": ""},
+			wrong: []string{"PACKET_API_TOKEN", "PACKET_PROJECT_ID", "PACKET_API_URL"}},
+		{name: "outage", outage: func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusBadRequest, "maintenance") }},
+		{name: "a proxy's 404", outage: func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "default backend - 404", http.StatusNotFound)
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			a.fail(test.outage)
+			env := map[string]string{"PACKET_API_TOKEN": testToken, "PACKET_PROJECT_ID": testProject, "PACKET_API_URL": a.URL + "/metal/v1"}
+			maps.Copy(env, test.change)
+			_, err := newCloud(t.Context(), nil, func(name string) string { return env[name] }, prometheus.NewPedanticRegistry())
+			if len(test.wrong) == 0 {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if err == nil {
+				t.Fatal("it was taken")
+			}
+			for _, text := range test.wrong {
+				if !strings.Contains(err.Error(), text) {
+					t.Errorf("error %q does not mention %q", err, text)
+				}
+			}
+			if strings.Contains(err.Error(), testToken) {
+				t.Errorf("error %q shows the token", err)
+			}
+		})
 	}
 }
 
-func TestCheckProject(t *testing.T) {
-	a := newAPI(t)
-	for _, test := range []struct {
-		name, token string
-		fails       bool
-	}{{"right token", testToken, false}, {"wrong token", "wrong", true}} {
-		client, err := packet.NewClient(packet.Config{BaseURL: a.URL + "/metal/v1", Token: test.token})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := newCloudForClient(client, testProject, packet.SystemClock{}).checkProject(t.Context()); (err != nil) != test.fails {
-			t.Errorf("%s: %v", test.name, err)
-		}
+// Finding 10 of upstream's: an unknown scheme gave a load balancer that was nil
+// and claimed to be there.
+func TestWithoutASettingThereIsNoLoadBalancer(t *testing.T) {
+	client, err := packet.NewClient(packet.Config{BaseURL: testURL, Token: testToken})
+	if err != nil {
+		t.Fatal(err)
+	}
+	provider := newCloudForClient(client, testConfig(testProject), packet.SystemClock{})
+	if balancer, supported := provider.LoadBalancer(); supported || balancer != nil {
+		t.Errorf("got %v, %v", balancer, supported)
+	}
+	if balancers, err := provider.newLoadBalancers(); err != nil || balancers != nil {
+		t.Errorf("got %v, %v", balancers, err)
 	}
 }
 
@@ -87,7 +141,7 @@ func TestTheFrameworksControllers(t *testing.T) {
 		t.Fatal(err)
 	}
 	clock := &steppedClock{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
-	provider := newCloudForClient(client, testProject, clock)
+	provider := newCloudForClient(client, testConfig(testProject), clock)
 
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	cloudprovider "k8s.io/cloud-provider"
@@ -13,6 +15,23 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/packetyard/packetyard/pkg/packet"
+)
+
+// The ages that an answer may have.
+const (
+	// listingTTL is for how long one listing of the project answers for all
+	// nodes. Nodes that are not ready are looked at every 5 s: whatever their
+	// number, that is one listing in this time. It is also how late a device's
+	// power state is seen at most.
+	listingTTL = 10 * time.Second
+	// statusAgePerPage is how old a listing may be for the addresses of nodes
+	// that are initialised, for each page that it takes. It is less than the
+	// time between two rounds over all nodes, and keeps what an idle cluster
+	// costs at about one request a minute, whatever its size.
+	statusAgePerPage = 45 * time.Second
+	// clockSkew is how far the clocks of this host and of the API servers of
+	// Kubernetes may be apart.
+	clockSkew = 5 * time.Second
 )
 
 // deviceReader reads one device; *packet.Client is one.
@@ -24,27 +43,39 @@ type deviceReader interface {
 type deviceListing interface {
 	Recent(ctx context.Context) (*packet.DeviceSnapshot, error)
 	Fresh(ctx context.Context) (*packet.DeviceSnapshot, error)
+	Since(ctx context.Context, moment time.Time) (*packet.DeviceSnapshot, error)
 }
 
 // devices implements cloudprovider.InstancesV2.
 //
 // NOTE: when InstanceExists says false without an error, the framework deletes
-// the Node. So false takes two answers of the API: that the device is not
-// there, and a listing of our project. A wrong base URL, a token of another
-// project or a proxy gives the first without the second.
+// the Node. So false takes three things: a provider ID that names a device of
+// ours, the API's word that the device is not there, and a listing of our
+// project. A wrong base URL, a token of another project or a proxy gives the
+// second without the third.
 type devices struct {
 	api     deviceReader
 	listing deviceListing
+	clock   packet.Clock
+	config  config
+	notices *notices
+	// pages is how many the last listing had.
+	pages atomic.Int32
 }
 
 var _ cloudprovider.InstancesV2 = (*devices)(nil)
 
 // InstanceExists tells whether a node's device exists. A node of another cloud
-// exists as far as we are concerned: it is not ours to delete.
+// exists as far as we are concerned: it is not ours to delete. So does a node
+// that has no provider ID and that no device has the name of: it may be of
+// another cloud, or of none.
 func (d *devices) InstanceExists(ctx context.Context, node *corev1.Node) (bool, error) {
-	_, err := d.find(ctx, node, lastKnown)
+	device, err := d.find(ctx, node, lastKnown)
 	switch {
 	case errors.Is(err, packet.ErrForeignProviderID):
+		return true, nil
+	case errors.Is(err, cloudprovider.InstanceNotFound) && node.Spec.ProviderID == "":
+		klog.V(2).InfoS("The node has no provider ID, and no device has its name: it is left alone", "node", klog.KObj(node))
 		return true, nil
 	case errors.Is(err, cloudprovider.InstanceNotFound):
 		klog.V(2).InfoS("The node's device does not exist", "node", klog.KObj(node), "reason", err.Error())
@@ -52,6 +83,7 @@ func (d *devices) InstanceExists(ctx context.Context, node *corev1.Node) (bool, 
 	case err != nil:
 		return false, fmt.Errorf("finding out whether the device of node %s exists: %w", node.Name, err)
 	}
+	d.notices.state(node, device)
 	return true, nil
 }
 
@@ -61,6 +93,8 @@ func (d *devices) InstanceShutdown(ctx context.Context, node *corev1.Node) (bool
 	device, err := d.find(ctx, node, lastKnown)
 	switch {
 	case errors.Is(err, packet.ErrForeignProviderID):
+		return false, nil
+	case errors.Is(err, cloudprovider.InstanceNotFound) && node.Spec.ProviderID == "":
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("finding out whether the device of node %s is switched off: %w", node.Name, err)
@@ -75,12 +109,11 @@ func (d *devices) InstanceShutdown(ctx context.Context, node *corev1.Node) (bool
 // the metadata is nil, and it dereferences the metadata of any other node.
 func (d *devices) InstanceMetadata(ctx context.Context, node *corev1.Node) (*cloudprovider.InstanceMetadata, error) {
 	waiting := awaitsInitialisation(node)
-	freshness := lastKnown
+	fresh := forStatus
 	if waiting {
-		// Provider ID and labels are written once, so they come of no old answer.
-		freshness = rightNow
+		fresh = forInitialisation
 	}
-	device, err := d.find(ctx, node, freshness)
+	device, err := d.find(ctx, node, fresh)
 	switch {
 	case errors.Is(err, packet.ErrForeignProviderID):
 		klog.V(4).InfoS("The node is of another cloud", "node", klog.KObj(node), "providerID", node.Spec.ProviderID)
@@ -88,19 +121,24 @@ func (d *devices) InstanceMetadata(ctx context.Context, node *corev1.Node) (*clo
 			return nil, nil
 		}
 		return &cloudprovider.InstanceMetadata{ProviderID: node.Spec.ProviderID}, nil
+	case errors.Is(err, cloudprovider.InstanceNotFound) && node.Spec.ProviderID != "":
+		d.reportReplacement(ctx, node)
+		return nil, fmt.Errorf("finding the device of node %s: %w", node.Name, err)
 	case err != nil:
 		return nil, fmt.Errorf("finding the device of node %s: %w", node.Name, err)
 	}
-	addresses, err := nodeAddresses(device, node)
+	d.notices.state(node, device)
+	addresses, err := nodeAddresses(device, node, d.config.addressPolicy)
 	if err != nil {
 		return nil, fmt.Errorf("finding the addresses of node %s: %w", node.Name, err)
 	}
 	metadata := &cloudprovider.InstanceMetadata{
 		// A node keeps the provider ID it has, whatever its form.
-		ProviderID:    node.Spec.ProviderID,
-		NodeAddresses: addresses,
-		Zone:          zone(device),
-		Region:        region(device),
+		ProviderID:       node.Spec.ProviderID,
+		NodeAddresses:    addresses,
+		Zone:             zone(device),
+		Region:           region(device),
+		AdditionalLabels: additionalLabels(device, d.config.nodeLabels, d.config.nodeLabelTagPrefix),
 	}
 	if metadata.ProviderID == "" {
 		metadata.ProviderID = packet.ProviderID(device.ID)
@@ -117,43 +155,83 @@ func awaitsInitialisation(node *corev1.Node) bool {
 	})
 }
 
-// freshness is how old an answer about a device may be.
-type freshness bool
+// purpose is what an answer about a device is for, which says how old it may be.
+type purpose int
 
 const (
-	// lastKnown is an answer that may come of the shared listing.
-	lastKnown freshness = false
-	// rightNow is an answer to a question that was asked after the call.
-	rightNow freshness = true
+	// lastKnown is for whether a device exists, and runs.
+	lastKnown purpose = iota
+	// forStatus is for the addresses of a node that is initialised.
+	forStatus
+	// forInitialisation is for what is written once and for ever.
+	forInitialisation
 )
+
+// list gives a listing that is good for a purpose.
+func (d *devices) list(ctx context.Context, node *corev1.Node, why purpose) (*packet.DeviceSnapshot, error) {
+	var listing *packet.DeviceSnapshot
+	var err error
+	switch why {
+	case forStatus:
+		age := statusAgePerPage * time.Duration(max(d.pages.Load(), 1))
+		listing, err = d.listing.Since(ctx, d.clock.Now().Add(-age))
+	case forInitialisation:
+		// A node is made by the machine that runs it, so that machine's device
+		// is in every listing that began after the node was made. Nodes that
+		// join together can share one, unless they have joined just now.
+		joined := node.CreationTimestamp.Add(clockSkew)
+		if now := d.clock.Now(); !node.CreationTimestamp.IsZero() && joined.Before(now) {
+			listing, err = d.listing.Since(ctx, laterOf(joined, now.Add(-listingTTL)))
+			break
+		}
+		listing, err = d.listing.Fresh(ctx)
+	default:
+		listing, err = d.listing.Recent(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing the project's devices: %w", err)
+	}
+	d.pages.Store(int32(listing.Pages()))
+	return listing, nil
+}
+
+func laterOf(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
 
 // find gives a node's device. Its errors are packet.ErrForeignProviderID for a
 // node of another cloud, cloudprovider.InstanceNotFound for a device that is
 // proven not to exist, and others for everything that is not known.
-func (d *devices) find(ctx context.Context, node *corev1.Node, fresh freshness) (*packet.Device, error) {
+func (d *devices) find(ctx context.Context, node *corev1.Node, why purpose) (*packet.Device, error) {
 	if node.Spec.ProviderID == "" {
-		return d.findByHostname(ctx, node, fresh)
+		return d.findByHostname(ctx, node, why)
 	}
 	id, err := packet.DeviceID(node.Spec.ProviderID)
 	if err != nil {
 		return nil, err
 	}
-	return d.findByID(ctx, id, fresh)
+	return d.findByID(ctx, id, node, why)
 }
 
-func (d *devices) findByID(ctx context.Context, id string, fresh freshness) (*packet.Device, error) {
-	if fresh == lastKnown {
-		listing, err := d.listing.Recent(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if device := listing.ByID(id); device != nil {
-			return existing(device)
-		}
+func (d *devices) findByID(ctx context.Context, id string, node *corev1.Node, why purpose) (*packet.Device, error) {
+	if why == forInitialisation {
+		// An ID is no device's but its own, so that no listing is too old to
+		// find it in; only whether it was complete by then counts.
+		why = lastKnown
+	}
+	listing, err := d.list(ctx, node, why)
+	if err != nil {
+		return nil, err
+	}
+	if device := listing.ByID(id); device != nil && (device.State == packet.StateActive || !awaitsInitialisation(node)) {
+		return existing(device)
 	}
 	device, err := d.api.Device(ctx, id)
 	if packet.IsNotFound(err) {
-		if _, listErr := d.listing.Recent(ctx); listErr != nil {
+		if _, listErr := d.list(ctx, node, lastKnown); listErr != nil {
 			// Not wrapping the 404: on its own it proves nothing.
 			return nil, fmt.Errorf("the API denies device %s, but does not list its project either: %w", id, listErr)
 		}
@@ -175,20 +253,19 @@ func existing(device *packet.Device) (*packet.Device, error) {
 
 // findByHostname is for a node that has no provider ID yet, which is found by
 // having its device's name.
-func (d *devices) findByHostname(ctx context.Context, node *corev1.Node, fresh freshness) (*packet.Device, error) {
-	if fresh == lastKnown {
-		listing, err := d.listing.Recent(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if len(living(listing.ByHostname(node.Name))) == 1 {
-			return living(listing.ByHostname(node.Name))[0], nil
-		}
-		// The device may be newer than the listing.
-	}
-	listing, err := d.listing.Fresh(ctx)
+func (d *devices) findByHostname(ctx context.Context, node *corev1.Node, why purpose) (*packet.Device, error) {
+	listing, err := d.list(ctx, node, why)
 	if err != nil {
 		return nil, err
+	}
+	if found := living(listing.ByHostname(node.Name)); len(found) == 1 {
+		return found[0], nil
+	}
+	if why != forInitialisation {
+		// The device may be newer than the listing.
+		if listing, err = d.list(ctx, node, lastKnown); err != nil {
+			return nil, err
+		}
 	}
 	return chooseDevice(listing.ByHostname(node.Name), node)
 }

@@ -92,37 +92,44 @@ func TestNodeBeyondTheFirstPageIsFound(t *testing.T) {
 func TestNodeOfADeletedDeviceDoesNotExist(t *testing.T) {
 	a := newAPI(t, deviceNumbers(3)...)
 	instances, clock := newTestCloud(t, a)
-	for _, test := range []struct {
-		name string
-		node *corev1.Node
-	}{
-		{"by provider ID", node("node-1", "packet://"+deviceNumber(1).ID)},
-		{"by name", node("node-1", "")},
-	} {
-		if exists, err := instances.InstanceExists(t.Context(), test.node); err != nil || !exists {
-			t.Errorf("%s, before: exists is %v, %v", test.name, exists, err)
-		}
+	n := node("node-1", "packet://"+deviceNumber(1).ID)
+	if exists, err := instances.InstanceExists(t.Context(), n); err != nil || !exists {
+		t.Errorf("before: exists is %v, %v", exists, err)
 	}
 	a.change(func(devices []packet.Device) []packet.Device { return slices.Delete(devices, 1, 2) })
 	clock.advance(listingTTL)
-	for _, test := range []struct {
-		name string
-		node *corev1.Node
-	}{
-		{"by provider ID", node("node-1", "packet://"+deviceNumber(1).ID)},
-		{"by name", node("node-1", "")},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			if exists, err := instances.InstanceExists(t.Context(), test.node); err != nil || exists {
-				t.Errorf("exists is %v, %v", exists, err)
-			}
-			if _, err := instances.InstanceMetadata(t.Context(), test.node); !errors.Is(err, cloudprovider.InstanceNotFound) {
-				t.Errorf("metadata: %v", err)
-			}
-			if down, err := instances.InstanceShutdown(t.Context(), test.node); down || !errors.Is(err, cloudprovider.InstanceNotFound) {
-				t.Errorf("shutdown is %v, %v", down, err)
-			}
-		})
+	if exists, err := instances.InstanceExists(t.Context(), n); err != nil || exists {
+		t.Errorf("exists is %v, %v", exists, err)
+	}
+	if down, err := instances.InstanceShutdown(t.Context(), n); down || !errors.Is(err, cloudprovider.InstanceNotFound) {
+		t.Errorf("shutdown is %v, %v", down, err)
+	}
+	// Addresses come of a listing that may be older.
+	clock.advance(statusAgePerPage)
+	if _, err := instances.InstanceMetadata(t.Context(), n); !errors.Is(err, cloudprovider.InstanceNotFound) {
+		t.Errorf("metadata: %v", err)
+	}
+}
+
+// Issues 115, 183 and 202 of upstream's: in a hybrid cluster, nodes that are not
+// of this cloud were deleted. One that has no provider ID may be such a node.
+func TestANodeWithoutAProviderIDIsNeverDeleted(t *testing.T) {
+	a := newAPI(t, deviceNumber(1))
+	instances, _ := newTestCloud(t, a)
+	for _, n := range []*corev1.Node{node("somewhere-else", ""), node("somewhere-else", "", uninitialised)} {
+		if exists, err := instances.InstanceExists(t.Context(), n); err != nil || !exists {
+			t.Errorf("exists is %v, %v", exists, err)
+		}
+		if down, err := instances.InstanceShutdown(t.Context(), n); err != nil || down {
+			t.Errorf("shutdown is %v, %v", down, err)
+		}
+	}
+	if n := a.askedInAll(); n != 1 {
+		t.Errorf("the API was asked %d times about nodes that are not its own, want one listing", n)
+	}
+	// It is not initialised either: what is not known is not made up.
+	if _, err := instances.InstanceMetadata(t.Context(), node("somewhere-else", "", uninitialised)); !errors.Is(err, cloudprovider.InstanceNotFound) {
+		t.Errorf("metadata: %v", err)
 	}
 }
 
@@ -195,6 +202,7 @@ func TestAPIOutageIsNotNotFound(t *testing.T) {
 				}
 			}
 			a.fail(nil)
+			clock.advance(outageTTL)
 			if exists, err := instances.InstanceExists(t.Context(), byID); err != nil || !exists {
 				t.Errorf("after the outage: exists is %v, %v", exists, err)
 			}
@@ -249,10 +257,8 @@ func TestADeviceInStateDeletedDoesNotExist(t *testing.T) {
 	device := deviceNumber(1)
 	device.State = packet.StateDeleted
 	instances, _ := newTestCloud(t, newAPI(t, device))
-	for _, n := range []*corev1.Node{node("node-1", "packet://"+device.ID), node("node-1", "")} {
-		if exists, err := instances.InstanceExists(t.Context(), n); err != nil || exists {
-			t.Errorf("provider ID %q: exists is %v, %v", n.Spec.ProviderID, exists, err)
-		}
+	if exists, err := instances.InstanceExists(t.Context(), node("node-1", "packet://"+device.ID)); err != nil || exists {
+		t.Errorf("exists is %v, %v", exists, err)
 	}
 }
 
@@ -405,15 +411,93 @@ func TestCostGrowsWithPagesNotWithNodes(t *testing.T) {
 	}
 }
 
-func TestInitialisingANodeAsksForItsDeviceAlone(t *testing.T) {
-	a := newAPI(t, deviceNumbers(50)...)
-	instances, _ := newTestCloud(t, a)
-	n := node("node-1", packet.ProviderID(deviceNumber(1).ID), uninitialised)
-	if _, err := instances.InstanceMetadata(t.Context(), n); err != nil {
-		t.Fatal(err)
+// A thousand nodes that join share listings, by name and by provider ID, as far
+// as a listing is sure to have their devices.
+func TestNodesThatJoinTogetherShareAListing(t *testing.T) {
+	const count = 300
+	for _, test := range []struct {
+		name       string
+		providerID func(packet.Device) string
+	}{
+		{"by name", func(packet.Device) string { return "" }},
+		{"by provider ID", func(d packet.Device) string { return packet.ProviderID(d.ID) }},
+	} {
+		a := newAPI(t, deviceNumbers(count)...)
+		instances, clock := newTestCloud(t, a)
+		joined := clock.Now()
+		clock.advance(clockSkew + time.Second)
+		for i := range count {
+			d := deviceNumber(i)
+			got, err := instances.InstanceMetadata(t.Context(), node(d.Hostname, test.providerID(d), uninitialised, createdAt(joined)))
+			if err != nil || got.ProviderID != packet.ProviderID(d.ID) {
+				t.Fatalf("%s: got %+v, %v", test.name, got, err)
+			}
+		}
+		if n := a.askedInAll(); n != 1 {
+			t.Errorf("%s: %d requests for %d nodes, want 1", test.name, n, count)
+		}
 	}
-	if a.asked(listDevices) != 0 || a.asked(getDevice+deviceNumber(1).ID) != 1 {
-		t.Errorf("the list was asked for %d times, the device %d times", a.asked(listDevices), a.asked(getDevice+deviceNumber(1).ID))
+}
+
+// A device that is not ready for its node's initialisation is asked for itself,
+// because the listing may be behind.
+func TestInitialisingANodeOfADeviceThatWasNotReady(t *testing.T) {
+	device := deviceNumber(1)
+	device.State, device.IPAddresses = packet.StateProvisioning, nil
+	a := newAPI(t, device)
+	instances, _ := newTestCloud(t, a)
+	if exists, err := instances.InstanceExists(t.Context(), node("node-1", packet.ProviderID(device.ID))); err != nil || !exists {
+		t.Fatal(exists, err)
+	}
+	a.change(func([]packet.Device) []packet.Device { return deviceNumbers(2) })
+	if _, err := instances.InstanceMetadata(t.Context(), node("node-1", packet.ProviderID(device.ID), uninitialised)); err != nil {
+		t.Error(err)
+	}
+	if a.asked(listDevices) != 1 || a.asked(getDevice+device.ID) != 1 {
+		t.Errorf("the list was asked for %d times, the device %d times", a.asked(listDevices), a.asked(getDevice+device.ID))
+	}
+}
+
+// What an idle cluster costs: its status, looked at every minute, is at most
+// two requests a minute, however many pages the project has.
+func TestAnIdleMinuteCostsAtMostTwoRequests(t *testing.T) {
+	for _, count := range []int{10, 1000, 2500, 6000} {
+		a := newAPI(t, deviceNumbers(count)...)
+		instances, clock := newTestCloud(t, a)
+		const minutes = 30
+		for range minutes {
+			clock.advance(time.Minute)
+			for _, i := range []int{0, count / 2, count - 1} {
+				d := deviceNumber(i)
+				if _, err := instances.InstanceMetadata(t.Context(), node(d.Hostname, packet.ProviderID(d.ID))); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if n := a.askedInAll(); n > 2*minutes {
+			t.Errorf("%d devices: %d requests in %d minutes", count, n, minutes)
+		}
+	}
+}
+
+// Weakness of upstream's: while the API is down, every look at a node that was
+// not ready was a request of its own, with its attempts and waits.
+func TestAnOutageIsNotAskedAboutForEveryNode(t *testing.T) {
+	a := newAPI(t, deviceNumbers(100)...)
+	instances, clock := newTestCloud(t, a)
+	a.fail(func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusInternalServerError, "Oh snap") })
+	round := func() {
+		for i := range 100 {
+			if exists, err := instances.InstanceExists(t.Context(), node(deviceNumber(i).Hostname, packet.ProviderID(deviceNumber(i).ID))); err == nil {
+				t.Fatalf("exists is %v", exists)
+			}
+		}
+	}
+	round()
+	clock.advance(outageTTL)
+	round()
+	if n := a.askedInAll(); n != 2 {
+		t.Errorf("%d requests in two rounds over 100 nodes, want 2", n)
 	}
 }
 

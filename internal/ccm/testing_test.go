@@ -19,6 +19,7 @@ import (
 	cloudprovider "k8s.io/cloud-provider"
 	cloudproviderapi "k8s.io/cloud-provider/api"
 
+	"github.com/packetyard/packetyard/internal/ccm/bgp"
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
@@ -45,6 +46,12 @@ func newAPI(t testing.TB, devices ...packet.Device) *api {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metal/v1/projects/"+testProject, func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, packet.Project{ID: testProject, Name: "test"})
+	})
+	mux.HandleFunc("GET /metal/v1/locations/metros", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, packet.MetroList{Metros: []packet.Metro{{ID: "1", Code: "da"}, {ID: "2", Code: "am"}}})
+	})
+	mux.HandleFunc("GET /metal/v1/facilities", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, packet.FacilityList{Facilities: []packet.Facility{{ID: "1", Code: "da11"}}})
 	})
 	mux.HandleFunc("GET /metal/v1/projects/"+testProject+"/devices", a.list)
 	mux.HandleFunc("GET /metal/v1/devices/{id}", a.get)
@@ -173,11 +180,22 @@ func newTestCloud(t testing.TB, a *api, change ...func(*packet.Config)) (cloudpr
 	}
 	t.Cleanup(config.HTTPClient.CloseIdleConnections)
 	clock := &steppedClock{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
-	instances, supported := newCloudForClient(client, testProject, clock).InstancesV2()
+	instances, supported := newCloudForClient(client, testConfig(testProject), clock).InstancesV2()
 	if !supported {
 		t.Fatal("InstancesV2 is not supported")
 	}
 	return instances, clock
+}
+
+// testConfig is a configuration without anything but a project.
+func testConfig(projectID string, change ...func(*config)) config {
+	c := defaultConfig()
+	c.credentials.ProjectID = projectID
+	c.bgpMode = bgp.ModeOff
+	for _, f := range change {
+		f(&c)
+	}
+	return c
 }
 
 // deviceNumber is a device as the API server makes it: node-N with a public,
@@ -221,6 +239,10 @@ func uninitialised(n *corev1.Node) {
 	n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: cloudproviderapi.TaintExternalCloudProvider, Value: "true", Effect: corev1.TaintEffectNoSchedule})
 }
 
+func createdAt(moment time.Time) func(*corev1.Node) {
+	return func(n *corev1.Node) { n.CreationTimestamp = metav1.NewTime(moment) }
+}
+
 func withNodeIP(ip string) func(*corev1.Node) {
 	return func(n *corev1.Node) {
 		n.Annotations = map[string]string{cloudproviderapi.AnnotationAlphaProvidedIPAddr: ip}
@@ -241,3 +263,6 @@ func addressTexts(addresses []corev1.NodeAddress) []string {
 	}
 	return texts
 }
+
+// text shows a value.
+func text(value any) string { return fmt.Sprintf("%+v", value) }
