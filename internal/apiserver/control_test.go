@@ -19,7 +19,7 @@ import (
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
-func startControlled(t *testing.T) *apiservertest.Server {
+func startControlled(t testing.TB) *apiservertest.Server {
 	t.Helper()
 	return apiservertest.Start(t, apiservertest.Options{Configure: func(cfg *apiserver.Config) { cfg.Control = true }})
 }

@@ -21,7 +21,7 @@ func (a *API) addressDevice(
 			return err
 		}
 	} else if network.publicIPv4 {
-		block, err := choice.Next(addresses.Public(), network.publicBits, tx.BlockTaken)
+		block, err := choice.Reserve(addresses.Public(), network.publicBits, tx)
 		if err != nil {
 			return noAddresses(err)
 		}
@@ -74,7 +74,7 @@ func (a *API) assignOutOfBlock(
 		return nil
 	}
 
-	block, err := choice.Next(pool, pool.Coarsest, tx.BlockTaken)
+	block, err := choice.Reserve(pool, pool.Coarsest, tx)
 	if err != nil {
 		return noAddresses(err)
 	}

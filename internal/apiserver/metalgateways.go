@@ -176,7 +176,7 @@ func (p *problems) vrfSubnet(s *store.Snapshot, network *store.VirtualNetwork, r
 func privateSubnet(
 	tx *store.Tx, choice *addresses.Choice, gateway *store.MetalGateway, network *store.VirtualNetwork, bits int,
 ) (*store.Reservation, error) {
-	block, err := choice.Next(addresses.ElasticPrivate(), bits, tx.BlockTaken)
+	block, err := choice.Reserve(addresses.ElasticPrivate(), bits, tx)
 	if err != nil {
 		return nil, noAddresses(err)
 	}

@@ -56,7 +56,7 @@ func (a *API) useMetro(tx *store.Tx, choice *addresses.Choice, project *store.Ro
 func newMetroBlock(
 	tx *store.Tx, choice *addresses.Choice, project *store.Row[store.Project], block metroBlock, use metroUse,
 ) (*store.Reservation, error) {
-	free, err := choice.Next(block.pool, block.pool.Coarsest, tx.BlockTaken)
+	free, err := choice.Reserve(block.pool, block.pool.Coarsest, tx)
 	if err != nil {
 		return nil, noAddresses(err)
 	}

@@ -164,7 +164,7 @@ func (a *API) createReservation(r *request) (response, error) {
 func (a *API) allot(tx *store.Tx, choice *addresses.Choice, project *store.Row[store.Project], reservation *store.Reservation) error {
 	pool := reservableOf(reservation.Type).pool
 	length := pool.Range.Addr().BitLen() - bits.TrailingZeros(uint(reservation.Quantity))
-	block, err := choice.Next(pool, length, tx.BlockTaken)
+	block, err := choice.Reserve(pool, length, tx)
 	if err != nil {
 		return noAddresses(err)
 	}

@@ -96,9 +96,13 @@ func (p Pool) Next(bits int, from netip.Addr, taken func(netip.Prefix) bool) (ne
 		block, found = p.search(netip.PrefixFrom(start, bits), first.Addr().Prev(), taken)
 	}
 	if !found {
-		return netip.Prefix{}, fmt.Errorf("no block of length /%d is left in %s", bits, p.Range)
+		return netip.Prefix{}, errExhausted(p, bits)
 	}
 	return block, nil
+}
+
+func errExhausted(p Pool, bits int) error {
+	return fmt.Errorf("no block of length /%d is left in %s", bits, p.Range)
 }
 
 // search finds the first free block that begins at or after the given one, and

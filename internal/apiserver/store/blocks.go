@@ -29,6 +29,9 @@ func (s *Snapshot) BlockTaken(block netip.Prefix) bool {
 	return s.Reservations.taken(blockKey(block))
 }
 
+// BlocksGivenBack counts the reservations that this process has seen go.
+func (s *Snapshot) BlocksGivenBack() uint64 { return s.Reservations.removed() }
+
 // AddressTaken tells whether any assignment is exactly this block.
 func (s *Snapshot) AddressTaken(block netip.Prefix) bool {
 	return s.Assignments.taken(blockKey(block))

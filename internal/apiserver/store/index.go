@@ -44,6 +44,7 @@ func (t *Table[T]) reset() {
 	t.byHandle = map[uint64]*Row[T]{}
 	t.thinned = map[string][]*Row[T]{}
 	t.count = 0
+	t.removals++
 }
 
 func (t *Table[T]) decode(kv *mvccpb.KeyValue) (decoded, error) {
@@ -134,6 +135,7 @@ func (t *Table[T]) replace(old, row *Row[T], groups []string) {
 func (t *Table[T]) remove(key string) {
 	key = strings.TrimPrefix(key, t.prefix)
 	if old, ok := t.at(key); ok {
+		t.removals++
 		t.drop(old)
 		t.changed(old.Value)
 	}

@@ -66,6 +66,8 @@ type Table[T any] struct {
 	// see drop.
 	thinned map[string][]*Row[T]
 	count   int
+	// removals counts the rows that went.
+	removals uint64
 	// loading is true while rows come in any order.
 	loading bool
 }
@@ -82,6 +84,14 @@ func (t *Table[T]) Get(id string) (*Row[T], bool) {
 // All returns every row.
 func (t *Table[T]) All() []*Row[T] {
 	return t.In("")
+}
+
+// removed counts the rows that went from the index.
+func (t *Table[T]) removed() uint64 {
+	if t.base != nil {
+		return t.base.removed()
+	}
+	return t.removals
 }
 
 // Len is the number of rows.
