@@ -33,17 +33,19 @@ restore checks before it writes anything.`
 type storeFlags struct {
 	dataDir       string
 	etcdEndpoints []string
+	etcdTLS       store.EtcdTLS
 }
 
 func (f *storeFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.dataDir, "data-dir", "packet-api-server.data", "the data directory of the server")
 	cmd.Flags().StringSliceVar(&f.etcdEndpoints, "etcd-endpoints", nil,
 		"URLs of the etcd that has the records, instead of --data-dir, separated by commas")
+	addEtcdTLS(cmd.Flags(), &f.etcdTLS)
 }
 
 func (f *storeFlags) config() store.Config {
 	return store.Config{
-		DataDir: f.dataDir, Endpoints: f.etcdEndpoints,
+		DataDir: f.dataDir, Endpoints: f.etcdEndpoints, TLS: &f.etcdTLS,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 }

@@ -139,7 +139,7 @@ func TestChartWithAVolume(t *testing.T) {
 func TestChartWithReplicas(t *testing.T) {
 	objects, err := render(`
 replicas: 3
-etcd: {endpoints: [http://etcd-0:2379, http://etcd-1:2379]}
+etcd: {endpoints: [https://etcd-0:2379, https://etcd-1:2379], tlsSecretName: etcd}
 tls: {secretName: packet-tls}
 credentials: {existingSecret: mine}
 ingress: {enabled: true, host: packet.example.com, tlsSecretName: ingress-tls}
@@ -150,7 +150,7 @@ ingress: {enabled: true, host: packet.example.com, tlsSecretName: ingress-tls}
 	deployment := rendered[appsv1.Deployment](t, objects, "Deployment")
 	pod := deployment.Spec.Template.Spec
 	o := checkArguments(t, pod, rendered[corev1.ConfigMap](t, objects, "ConfigMap"))
-	if len(o.etcdEndpoints) != 2 || o.tlsCert == "" || o.tlsKey == "" || *deployment.Spec.Replicas != 3 {
+	if len(o.etcdEndpoints) != 2 || o.etcdTLS.CAFile == "" || o.etcdTLS.CertFile == "" || o.etcdTLS.KeyFile == "" || o.tlsCert == "" || o.tlsKey == "" || *deployment.Spec.Replicas != 3 {
 		t.Errorf("%+v", o)
 	}
 	if got := pod.Containers[0].Env[0].ValueFrom.SecretKeyRef.Name; got != "mine" {

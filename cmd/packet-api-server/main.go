@@ -123,16 +123,20 @@ func (o *options) run(ctx context.Context) (err error) {
 		TLSKeyFile:    o.tlsKey,
 		DataDir:       o.dataDir,
 		EtcdEndpoints: o.etcdEndpoints,
-		Driver:        driver,
-		Profile:       profile,
-		Token:         os.Getenv(packet.EnvAPIToken),
-		ProjectID:     os.Getenv(packet.EnvProjectID),
-		RateLimit:     apiserver.RateLimit{Requests: o.rateLimit, Window: o.rateLimitWindow},
-		AuditLog:      audit,
-		Tracing:       tracing,
-		Control:       o.control,
-		SeedFile:      o.seed,
-		Logger:        logger,
+		EtcdTLS:       &o.etcdTLS,
+
+		MetadataListenAddress: o.metadataAddress,
+
+		Driver:    driver,
+		Profile:   profile,
+		Token:     os.Getenv(packet.EnvAPIToken),
+		ProjectID: os.Getenv(packet.EnvProjectID),
+		RateLimit: apiserver.RateLimit{Requests: o.rateLimit, Window: o.rateLimitWindow},
+		AuditLog:  audit,
+		Tracing:   tracing,
+		Control:   o.control,
+		SeedFile:  o.seed,
+		Logger:    logger,
 	})
 	if err != nil {
 		return err

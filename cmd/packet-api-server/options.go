@@ -25,6 +25,8 @@ type options struct {
 	tlsCert, tlsKey string
 	dataDir         string
 	etcdEndpoints   []string
+	etcdTLS         apiserver.EtcdTLS
+	metadataAddress string
 	machines        string
 	machineImage    string
 	profile         string
@@ -47,6 +49,14 @@ const (
 // configFlag names the file that may hold all other flags.
 const configFlag = "config"
 
+// addEtcdTLS adds the flags that say how an etcd is reached that serves TLS.
+// They are called as in kube-apiserver.
+func addEtcdTLS(flags *pflag.FlagSet, files *apiserver.EtcdTLS) {
+	flags.StringVar(&files.CAFile, "etcd-cafile", "", "PEM file of the authorities that certificates of --etcd-endpoints are verified with (default: the host's)")
+	flags.StringVar(&files.CertFile, "etcd-certfile", "", "PEM file of the certificate that proves to etcd who this server is")
+	flags.StringVar(&files.KeyFile, "etcd-keyfile", "", "PEM file with the key of --etcd-certfile")
+}
+
 func (o *options) addTo(flags *pflag.FlagSet) {
 	flags.StringVar(&o.config, configFlag, "",
 		"YAML file with any of the other flags, by their names without dashes; flags count more than the file")
@@ -60,6 +70,9 @@ func (o *options) addTo(flags *pflag.FlagSet) {
 		"where the records, the credentials and the machines are kept")
 	flags.StringSliceVar(&o.etcdEndpoints, "etcd-endpoints", nil,
 		"URLs of an etcd to keep the records in instead of the one inside the process, separated by commas")
+	addEtcdTLS(flags, &o.etcdTLS)
+	flags.StringVar(&o.metadataAddress, "metadata-listen-address", "",
+		"where to serve the metadata service to machines that this server does not make, which it knows by their addresses; empty is nowhere")
 	flags.StringVar(&o.machines, "machines", machinesNone, "what devices are made of: "+strings.Join(machineDrivers(), " or "))
 	flags.StringVar(&o.machineImage, "machine-image", "",
 		"directory of the machine image that namespaces machines boot (default: machine-image beside this program)")

@@ -15,11 +15,15 @@ import (
 
 	"github.com/packetyard/packetyard/internal/apiserver/catalogue"
 	"github.com/packetyard/packetyard/internal/apiserver/lifecycle"
+	"github.com/packetyard/packetyard/internal/apiserver/store"
 	"github.com/packetyard/packetyard/internal/machines"
 )
 
 // DefaultListenAddress is where the server listens if nobody says otherwise.
 const DefaultListenAddress = "127.0.0.1:8080"
+
+// EtcdTLS names the PEM files for an etcd that serves TLS.
+type EtcdTLS = store.EtcdTLS
 
 // Config says what kind of server to run. DataDir and Driver are required.
 type Config struct {
@@ -36,6 +40,12 @@ type Config struct {
 	// records.
 	DataDir       string
 	EtcdEndpoints []string
+	// EtcdTLS is how those are reached; nil is for plain text.
+	EtcdTLS *EtcdTLS
+	// MetadataListenAddress is host:port where the metadata service is served
+	// for machines that are not in a network of the driver's; empty is nowhere.
+	// It knows them by the address that they ask from.
+	MetadataListenAddress string
 	// Driver makes the machines. The caller closes it after Close.
 	Driver machines.Driver
 	// Profile is how fast devices move; empty means instant.
@@ -81,6 +91,11 @@ func (c *Config) validate() error {
 	}
 	if _, _, err := net.SplitHostPort(c.ListenAddress); err != nil {
 		problems = append(problems, fmt.Errorf("listen address %q is not host:port: %w", c.ListenAddress, err))
+	}
+	if c.MetadataListenAddress != "" {
+		if _, _, err := net.SplitHostPort(c.MetadataListenAddress); err != nil {
+			problems = append(problems, fmt.Errorf("metadata listen address %q is not host:port: %w", c.MetadataListenAddress, err))
+		}
 	}
 	if c.ExternalURL = strings.TrimSuffix(c.ExternalURL, "/"); c.ExternalURL != "" {
 		if u, err := url.Parse(c.ExternalURL); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" ||

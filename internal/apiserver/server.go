@@ -24,12 +24,14 @@ type Server struct {
 	store *store.Store
 	api   *API
 	// clock is what the control routes turn, nil without them.
-	clock       *turnableClock
-	listener    net.Listener
-	credentials packet.Credentials
-	edge        edge
-	handler     http.Handler
-	metadata    http.Handler
+	clock    *turnableClock
+	listener net.Listener
+	// metadataListener is nil unless it was asked for.
+	metadataListener net.Listener
+	credentials      packet.Credentials
+	edge             edge
+	handler          http.Handler
+	metadata         http.Handler
 
 	// alone is how to get the records for oneself; see exclusively.
 	alone chan chan struct{}
@@ -55,7 +57,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	records, err := store.Open(ctx, store.Config{DataDir: cfg.DataDir, Endpoints: cfg.EtcdEndpoints, Logger: cfg.Logger})
+	records, err := store.Open(ctx, store.Config{DataDir: cfg.DataDir, Endpoints: cfg.EtcdEndpoints, TLS: cfg.EtcdTLS, Logger: cfg.Logger})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the store: %w", err), listener.Close())
 	}
@@ -64,6 +66,11 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		listener: listener,
 		waiting:  map[string]struct{}{waitForMachines: {}},
 		alone:    make(chan chan struct{}),
+	}
+	if cfg.MetadataListenAddress != "" {
+		if s.metadataListener, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.MetadataListenAddress); err != nil {
+			return nil, errors.Join(fmt.Errorf("listening for the metadata service: %w", err), s.Close())
+		}
 	}
 	if cfg.Control {
 		s.clock = newTurnableClock(cfg.Clock)
@@ -144,6 +151,14 @@ func (s *Server) newHandler() http.Handler {
 // Credentials are what to use the server with. They hold a secret.
 func (s *Server) Credentials() packet.Credentials { return s.credentials }
 
+// MetadataAddress is where the metadata service listens, empty for nowhere.
+func (s *Server) MetadataAddress() string {
+	if s.metadataListener == nil {
+		return ""
+	}
+	return s.metadataListener.Addr().String()
+}
+
 // Handler serves the API and the control routes.
 func (s *Server) Handler() http.Handler { return s.handler }
 
@@ -168,6 +183,10 @@ func (s *Server) Run(ctx context.Context) error {
 	s.cfg.Logger.InfoContext(ctx, "The Packet API server listens.", "url", s.credentials.APIURL, "project", s.credentials.ProjectID,
 		"dataDir", s.cfg.DataDir, "profile", string(s.cfg.Profile))
 	run("serving the API", func(ctx context.Context) error { return s.serve(ctx, s.listener, s.handler) })
+	if s.metadataListener != nil {
+		s.cfg.Logger.InfoContext(ctx, "The metadata service listens.", "address", s.metadataListener.Addr().String())
+		run("serving metadata", func(ctx context.Context) error { return s.serve(ctx, s.metadataListener, s.metadata) })
+	}
 	run("trading on the spot market", func(ctx context.Context) error { s.api.trade(ctx); return nil })
 	run("driving the machines", s.drive)
 	if network, ok := s.cfg.Driver.(machines.Network); ok {
@@ -194,6 +213,9 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) Close() error {
 	s.closed.Do(func() {
 		_ = s.listener.Close()
+		if s.metadataListener != nil {
+			_ = s.metadataListener.Close()
+		}
 		s.store.Close()
 	})
 	return nil

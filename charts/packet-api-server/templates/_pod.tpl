@@ -68,6 +68,11 @@ spec:
     {{- if .Values.etcd.endpoints }}
     - --etcd-endpoints={{ join "," .Values.etcd.endpoints }}
     {{- end }}
+    {{- if .Values.etcd.tlsSecretName }}
+    - --etcd-cafile=/etc/packet-api-server/etcd/ca.crt
+    - --etcd-certfile=/etc/packet-api-server/etcd/tls.crt
+    - --etcd-keyfile=/etc/packet-api-server/etcd/tls.key
+    {{- end }}
     {{- if .Values.tls.secretName }}
     - --tls-cert=/etc/packet-api-server/tls/tls.crt
     - --tls-key=/etc/packet-api-server/tls/tls.key
@@ -127,6 +132,11 @@ spec:
       mountPath: /etc/packet-api-server/tls
       readOnly: true
     {{- end }}
+    {{- if .Values.etcd.tlsSecretName }}
+    - name: etcd-tls
+      mountPath: /etc/packet-api-server/etcd
+      readOnly: true
+    {{- end }}
   volumes:
   - name: config
     configMap:
@@ -135,6 +145,12 @@ spec:
   - name: tls
     secret:
       secretName: {{ .Values.tls.secretName }}
+      defaultMode: 0440
+  {{- end }}
+  {{- if .Values.etcd.tlsSecretName }}
+  - name: etcd-tls
+    secret:
+      secretName: {{ .Values.etcd.tlsSecretName }}
       defaultMode: 0440
   {{- end }}
   {{- if .Values.etcd.endpoints }}

@@ -118,8 +118,13 @@ func startEmbedded(ctx context.Context, dir string, logger *slog.Logger) (*clien
 // connect uses an etcd that runs elsewhere.
 func connect(ctx context.Context, cfg Config) (*clientv3.Client, func(), error) {
 	endpoints := strings.Join(cfg.Endpoints, ",")
+	secure, err := cfg.TLS.config()
+	if err != nil {
+		return nil, nil, fmt.Errorf("connecting to etcd at %s: %w", endpoints, err)
+	}
 	client, err := clientv3.New(clientv3.Config{
 		Endpoints:   cfg.Endpoints,
+		TLS:         secure,
 		DialTimeout: dialTimeout,
 		// A member whose host is gone does not close its connections.
 		DialKeepAliveTime:    keepAliveTime,

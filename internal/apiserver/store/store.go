@@ -31,7 +31,18 @@ type Config struct {
 	DataDir string
 	// Endpoints are the URLs of an etcd cluster that others may use too.
 	Endpoints []string
-	Logger    *slog.Logger
+	// TLS is how those endpoints are reached; nil is for plain text, or for
+	// https endpoints with certificates that this host trusts.
+	TLS    *EtcdTLS
+	Logger *slog.Logger
+}
+
+// EtcdTLS names the PEM files for an etcd that serves TLS. Each may be empty:
+// without CAFile the host's own authorities count, without CertFile and
+// KeyFile this process does not prove who it is. A certificate and its key
+// are read anew for every connection.
+type EtcdTLS struct {
+	CAFile, CertFile, KeyFile string
 }
 
 // Store is the records of an API server.
