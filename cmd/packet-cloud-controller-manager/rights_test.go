@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +18,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/yaml"
 
+	"github.com/packetyard/packetyard/internal/ccm/endpoint"
+	"github.com/packetyard/packetyard/internal/charts"
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
@@ -25,19 +29,11 @@ import (
 func TestTheManifestsRightsSuffice(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
-	account := w.grant(ctx)
-	user, err := started.server.AddUser(envtest.User{
-		Name:   "system:serviceaccount:" + account.Namespace + ":" + account.Name,
-		Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + account.Namespace, "system:authenticated"},
-	}, nil)
+	content, err := os.ReadFile(filepath.FromSlash(manifest))
 	if err != nil {
 		t.Fatal(err)
 	}
-	kubeconfig, err := user.KubeConfig()
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.write("kubeconfig", kubeconfig)
+	w.become(ctx, content)
 
 	p := w.start(nil)
 	w.join(ctx, "rights", 1)
@@ -61,6 +57,55 @@ func TestTheManifestsRightsSuffice(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, time.Minute, "the node of a device that is gone is deleted", func() bool { return len(w.nodes(ctx)) == 0 })
+	p.lacksNoRight(t)
+}
+
+// The chart grants each feature its rights: with exactly those, Services get
+// their addresses and lose them, nodes get BGP, and the control plane's
+// address is published.
+func TestTheChartsRightsSuffice(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	const tag = "rights-of-the-chart"
+	content, err := charts.Render("../../charts/packet-cloud-controller-manager", "ccm", "kube-system",
+		"{loadBalancer: 'kube-vip://', bgp: services, eipTag: "+tag+", leaderElection: true}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.become(ctx, []byte(content))
+	if _, err := w.client.CreateIPReservation(ctx, w.api.ProjectID, packet.IPReservationCreate{
+		Type: packet.IPTypePublicIPv4, Quantity: 1, Metro: "da", Tags: []string{tag},
+	}); err != nil {
+		t.Fatal(err)
+	}
+
+	p := w.start(map[string]any{"loadbalancer": "kube-vip://", "metro": "da", "eipTag": tag, "bgp": "services"})
+	w.join(ctx, "charted", 1)
+	w.awaitInitialised(ctx)
+	w.service(ctx, "web")
+	until(t, time.Minute, "the Service has an address", func() bool { return w.served(ctx, 1) })
+	until(t, time.Minute, "the control plane's address is published", func() bool {
+		_, err := w.kube.CoreV1().Services("kube-system").Get(ctx, endpoint.ServiceName, metav1.GetOptions{})
+		return err == nil
+	})
+	until(t, time.Minute, "the node has BGP", func() bool {
+		return slices.ContainsFunc(slices.Collect(maps.Keys(w.nodes(ctx)[w.devices[0].Hostname].Annotations)), func(name string) bool {
+			return strings.Contains(name, "bgp-peers")
+		})
+	})
+	if err := w.kube.CoreV1().Services(metav1.NamespaceDefault).Delete(ctx, "web", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, time.Minute, "the Service's address is given back", func() bool { return len(w.elastic(ctx)) == 1 })
+	if err := w.kube.CoreV1().Services("kube-system").Delete(ctx, endpoint.ServiceName, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	p.lacksNoRight(t)
+}
+
+// lacksNoRight looks for what the API server refused.
+func (p *process) lacksNoRight(t *testing.T) {
+	t.Helper()
 	for line := range strings.Lines(p.log.String()) {
 		if strings.Contains(line, "forbidden") {
 			t.Errorf("a right is lacking: %s", line)
@@ -68,20 +113,47 @@ func TestTheManifestsRightsSuffice(t *testing.T) {
 	}
 }
 
-// grant gives the manifest's rights to the manifest's account.
-func (w *world) grant(ctx context.Context) *corev1.ServiceAccount {
+// become has the program started from now on be the account of some
+// manifests, with their rights and no others.
+func (w *world) become(ctx context.Context, manifests []byte) {
 	w.t.Helper()
-	content, err := os.ReadFile(filepath.FromSlash(manifest))
+	t := w.t
+	account := w.grant(ctx, manifests)
+	user, err := started.server.AddUser(envtest.User{
+		Name:   "system:serviceaccount:" + account.Namespace + ":" + account.Name,
+		Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + account.Namespace, "system:authenticated"},
+	}, nil)
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
+	kubeconfig, err := user.KubeConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.write("kubeconfig", kubeconfig)
+}
+
+// grant gives the rights of manifests to the account of the same manifests.
+func (w *world) grant(ctx context.Context, manifests []byte) *corev1.ServiceAccount {
+	w.t.Helper()
 	account := &corev1.ServiceAccount{}
 	rbac := w.kube.RbacV1()
-	for _, document := range bytes.Split(content, []byte("\n---\n")) {
+	w.t.Cleanup(func() {
+		// Another test's account must not have this one's rights.
+		ctx, name := context.WithoutCancel(ctx), account.Name
+		_ = rbac.ClusterRoles().Delete(ctx, name, metav1.DeleteOptions{})
+		_ = rbac.ClusterRoleBindings().Delete(ctx, name, metav1.DeleteOptions{})
+		_ = rbac.Roles("kube-system").Delete(ctx, name, metav1.DeleteOptions{})
+		_ = rbac.RoleBindings("kube-system").Delete(ctx, name, metav1.DeleteOptions{})
+		_ = rbac.RoleBindings("kube-system").Delete(ctx, name+"-authentication-reader", metav1.DeleteOptions{})
+	})
+	for _, document := range bytes.Split(manifests, []byte("\n---\n")) {
 		var kind metav1.TypeMeta
-		if err := yaml.Unmarshal(document, &kind); err != nil {
+		err := yaml.Unmarshal(document, &kind)
+		if err != nil {
 			w.t.Fatal(err)
 		}
+		var local rbacv1.Role
 		var role rbacv1.ClusterRole
 		var clusterBinding rbacv1.ClusterRoleBinding
 		var binding rbacv1.RoleBinding
@@ -91,6 +163,10 @@ func (w *world) grant(ctx context.Context) *corev1.ServiceAccount {
 		case "ClusterRole":
 			if err = yaml.Unmarshal(document, &role); err == nil {
 				_, err = rbac.ClusterRoles().Create(ctx, &role, metav1.CreateOptions{})
+			}
+		case "Role":
+			if err = yaml.Unmarshal(document, &local); err == nil {
+				_, err = rbac.Roles(local.Namespace).Create(ctx, &local, metav1.CreateOptions{})
 			}
 		case "ClusterRoleBinding":
 			if err = yaml.Unmarshal(document, &clusterBinding); err == nil {
