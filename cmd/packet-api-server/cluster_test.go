@@ -11,7 +11,7 @@ import (
 )
 
 // clusterKills is how often a replica or an etcd member is killed.
-const clusterKills = 60
+const clusterKills = 40
 
 // TestKillReplicas does what TestKill does to three servers on an etcd of
 // three members, with the clients spread over the servers: it kills servers

@@ -217,6 +217,7 @@ func sshKey(v *store.SSHKey) *packet.SSHKey {
 		Key:         v.Key,
 		Fingerprint: v.Fingerprint,
 		Entity:      entity,
+		Owner:       entity,
 		Tags:        v.Tags,
 		CreatedAt:   packet.NewTimestamp(v.CreatedAt),
 		UpdatedAt:   latest(v.CreatedAt, v.UpdatedAt),

@@ -33,8 +33,10 @@ type Address struct {
 	ZipCode  string `json:"zip_code"`
 	Country  string `json:"country"`
 	Address2 string `json:"address2,omitempty"`
-	City     string `json:"city,omitempty"`
-	State    string `json:"state,omitempty"`
+	City     string `json:"city"`
+	// State is empty rather than missing where it is not known: Terraform's
+	// provider takes the one for the other and fails.
+	State string `json:"state"`
 }
 
 // OrganizationInput makes an organization, or changes what is not nil of one

@@ -7,15 +7,18 @@ import (
 
 // SSHKey is a public key that devices let in.
 type SSHKey struct {
-	ID          string     `json:"id,omitempty"`
-	Href        string     `json:"href,omitempty"`
-	Label       string     `json:"label,omitempty"`
-	Key         string     `json:"key,omitempty"`
-	Fingerprint string     `json:"fingerprint,omitempty"`
-	Entity      *Href      `json:"entity,omitempty"`
-	Tags        []string   `json:"tags,omitempty"`
-	CreatedAt   *Timestamp `json:"created_at,omitempty"`
-	UpdatedAt   *Timestamp `json:"updated_at,omitempty"`
+	ID          string `json:"id,omitempty"`
+	Href        string `json:"href,omitempty"`
+	Label       string `json:"label,omitempty"`
+	Key         string `json:"key,omitempty"`
+	Fingerprint string `json:"fingerprint,omitempty"`
+	Entity      *Href  `json:"entity,omitempty"`
+	// Owner is the same as Entity: the document has the one, and the service
+	// answered with the other too, which clients read.
+	Owner     *Href      `json:"owner,omitempty"`
+	Tags      []string   `json:"tags,omitempty"`
+	CreatedAt *Timestamp `json:"created_at,omitempty"`
+	UpdatedAt *Timestamp `json:"updated_at,omitempty"`
 }
 
 // SSHKeyList is the answer to listing keys, which has no pages.
