@@ -38,15 +38,20 @@ func TestFind(t *testing.T) {
 		t.Fatalf("found %v, %v, %v in an empty project", device, surplus, err)
 	}
 
-	var created []string
+	var created []*packet.Device
 	for _, id := range []devices.Identity{ours, ours, {Namespace: "other", Cluster: "demo", Machine: "m"}, {Namespace: "ns", Cluster: "demo", Machine: "m2"}} {
 		device, err := devices.Create(t.Context(), api, server.ProjectID, request(id))
 		if err != nil {
 			t.Fatal(err)
 		}
-		created = append(created, device.ID)
+		created = append(created, device)
 	}
-	first, second := created[0], created[1]
+	// The API tells times by the second, so that two devices of one second are
+	// told apart by their IDs.
+	first, second := created[0].ID, created[1].ID
+	if created[0].CreatedAt.Equal(created[1].CreatedAt.Time) && second < first {
+		first, second = second, first
+	}
 
 	device, surplus, err := finder.Find(t.Context(), ours)
 	if err != nil {
