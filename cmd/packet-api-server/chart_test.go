@@ -10,35 +10,21 @@ import (
 	"testing"
 
 	"github.com/spf13/pflag"
-	"helm.sh/helm/v4/pkg/chart/common"
-	"helm.sh/helm/v4/pkg/chart/common/util"
-	"helm.sh/helm/v4/pkg/chart/v2/loader"
-	"helm.sh/helm/v4/pkg/engine"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
+
+	"github.com/packetyard/packetyard/internal/charts"
 )
 
 const chartDir = "../../charts/packet-api-server"
 
 // render makes the chart's objects as helm install does, by kind.
 func render(values string) (map[string][]byte, error) {
-	chart, err := loader.Load(chartDir)
-	if err != nil {
-		return nil, err
-	}
-	var given map[string]any
-	if err := yaml.Unmarshal([]byte(values), &given); err != nil {
-		return nil, err
-	}
-	all, err := util.ToRenderValues(chart, given, common.ReleaseOptions{Name: "test", Namespace: "packet", IsInstall: true, Revision: 1}, nil)
-	if err != nil {
-		return nil, err
-	}
-	files, err := engine.Render(chart, all)
+	files, err := charts.Files(chartDir, "test", "packet", values)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package apiserver
 
 import (
 	"cmp"
-	"context"
 	"crypto/rand"
 	"fmt"
 	"net/http"
@@ -29,9 +28,6 @@ func (a *API) createDevice(r *request) (response, error) {
 	input := body.DeviceCreate
 	input.TerminationTime = &body.TerminationTime.Timestamp
 	projectID := r.id()
-	if err := a.mustExist(r.ctx, projectID); err != nil {
-		return response{}, err
-	}
 	order, err := a.order(input)
 	if err != nil {
 		return response{}, err
@@ -88,17 +84,6 @@ func (t *terminationTime) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("termination_time: %w", err)
 	}
 	return nil
-}
-
-// mustExist refuses requests about a project that does not exist before it
-// finds fault with anything else.
-func (a *API) mustExist(ctx context.Context, projectID string) error {
-	return a.store.Read(ctx, func(s *store.Snapshot) error {
-		if _, ok := s.Projects.Get(projectID); !ok {
-			return errNotFound()
-		}
-		return nil
-	})
 }
 
 // device is the record of a new device.

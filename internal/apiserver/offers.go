@@ -12,9 +12,9 @@ func catalogueRoutes() []Route {
 		{http.MethodGet, "/locations/metros", "findMetros", (*API).listMetros, nil},
 		{http.MethodGet, "/locations/metros/{id}", "getMetro", (*API).getMetro, nil},
 		{http.MethodGet, "/facilities", "findFacilities", (*API).listFacilities, nil},
-		{http.MethodGet, "/projects/{id}/facilities", "findFacilitiesByProject", (*API).listProjectFacilities, ofProject},
+		{http.MethodGet, "/projects/{id}/facilities", "findFacilitiesByProject", (*API).listFacilities, ofProject},
 		{http.MethodGet, "/plans", "findPlans", (*API).listPlans, nil},
-		{http.MethodGet, "/projects/{id}/plans", "findPlansByProject", (*API).listProjectPlans, ofProject},
+		{http.MethodGet, "/projects/{id}/plans", "findPlansByProject", (*API).listPlans, ofProject},
 		{http.MethodGet, "/operating-systems", "findOperatingSystems", (*API).listOperatingSystems, nil},
 		// Every version has a slug, and so an entry, of its own.
 		{http.MethodGet, "/operating-system-versions", "findOperatingSystemVersion", (*API).listOperatingSystems, nil},
@@ -47,13 +47,6 @@ func (a *API) listFacilities(*request) (response, error) {
 	return answer, err
 }
 
-func (a *API) listProjectFacilities(r *request) (response, error) {
-	if err := a.mustExist(r.ctx, r.id()); err != nil {
-		return response{}, err
-	}
-	return a.listFacilities(r)
-}
-
 func (a *API) listPlans(r *request) (response, error) {
 	categories := append(r.query["categories[]"], commaList(r.query.Get("categories"))...)
 	slug, kind := r.query.Get("slug"), r.query.Get("type")
@@ -68,13 +61,6 @@ func (a *API) listPlans(r *request) (response, error) {
 		}
 	}
 	return answerList("plans", plans)
-}
-
-func (a *API) listProjectPlans(r *request) (response, error) {
-	if err := a.mustExist(r.ctx, r.id()); err != nil {
-		return response{}, err
-	}
-	return a.listPlans(r)
 }
 
 func (a *API) listOperatingSystems(*request) (response, error) {

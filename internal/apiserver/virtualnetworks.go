@@ -63,9 +63,6 @@ func (a *API) createVirtualNetwork(r *request) (response, error) {
 		return response{}, err
 	}
 	projectID := r.id()
-	if err := a.mustExist(r.ctx, projectID); err != nil {
-		return response{}, err
-	}
 	var p problems
 	// Clients that were given no number send 0.
 	wanted := 0

@@ -16,25 +16,35 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Render returns the manifests that a chart makes for a release, one document
-// after the other, in the order of its files. The values are YAML; those that
-// the chart's schema does not allow are an error.
-func Render(dir, release, namespace, values string) (string, error) {
+// Files returns what a chart makes for a release, as helm install does, by the
+// names of its templates. The values are YAML; those that the chart's schema
+// does not allow are an error.
+func Files(dir, release, namespace, values string) (map[string]string, error) {
 	chart, err := loader.LoadDir(dir)
 	if err != nil {
-		return "", fmt.Errorf("loading the chart in %s: %w", dir, err)
+		return nil, fmt.Errorf("loading the chart in %s: %w", dir, err)
 	}
 	var given map[string]any
 	if err := yaml.Unmarshal([]byte(values), &given); err != nil {
-		return "", fmt.Errorf("reading the values for the chart in %s: %w", dir, err)
+		return nil, fmt.Errorf("reading the values for the chart in %s: %w", dir, err)
 	}
 	all, err := util.ToRenderValues(chart, given, common.ReleaseOptions{Name: release, Namespace: namespace, IsInstall: true, Revision: 1}, common.DefaultCapabilities)
 	if err != nil {
-		return "", fmt.Errorf("checking the values for the chart in %s: %w", dir, err)
+		return nil, fmt.Errorf("checking the values for the chart in %s: %w", dir, err)
 	}
 	files, err := engine.Render(chart, all)
 	if err != nil {
-		return "", fmt.Errorf("rendering the chart in %s: %w", dir, err)
+		return nil, fmt.Errorf("rendering the chart in %s: %w", dir, err)
+	}
+	return files, nil
+}
+
+// Render returns the manifests among the Files of a chart, one document after
+// the other, in the order of its files.
+func Render(dir, release, namespace, values string) (string, error) {
+	files, err := Files(dir, release, namespace, values)
+	if err != nil {
+		return "", err
 	}
 	var documents []string
 	for _, name := range slices.Sorted(maps.Keys(files)) {
