@@ -10,6 +10,10 @@ SHELL       := /bin/bash
 # Static binaries run in every machine, whatever C library its host has.
 export CGO_ENABLED ?= 0
 
+# golangci-lint's cache knows files by their path: shared with another checkout,
+# it tells of findings in files that are not there, and misses their comments.
+export GOLANGCI_LINT_CACHE ?= $(CURDIR)/bin/tools/golangci-lint-cache
+
 BIN      := $(CURDIR)/bin
 TOOLS    := $(BIN)/tools
 IMAGE    := $(BIN)/machine-image
