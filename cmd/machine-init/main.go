@@ -1,5 +1,5 @@
 // machine-init is the first process of a simulated machine. Under the names
-// systemctl and journalctl it is these commands.
+// systemctl, journalctl, sudo, envsubst and those of package managers it is these commands.
 package main
 
 import (
@@ -9,15 +9,20 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/packetyard/packetyard/internal/machineos"
 	"github.com/packetyard/packetyard/internal/machineos/control"
+	"github.com/packetyard/packetyard/internal/machineos/envsubst"
 	"github.com/packetyard/packetyard/internal/machineos/kubelet"
+	"github.com/packetyard/packetyard/internal/machineos/kubernetes"
+	"github.com/packetyard/packetyard/internal/machineos/packages"
 	"github.com/packetyard/packetyard/internal/machineos/service"
 	"github.com/packetyard/packetyard/internal/machineos/stage"
+	"github.com/packetyard/packetyard/internal/machineos/sudo"
 )
 
 // metadataVariable names the metadata service's URL.
@@ -34,8 +39,19 @@ func main() {
 	case name == "systemctl":
 		ctl := service.Systemctl{Socket: control.Socket, Stdout: os.Stdout, Stderr: os.Stderr, Now: time.Now}
 		os.Exit(ctl.Run(context.Background(), os.Args[1:]))
+	case name == "sudo":
+		os.Exit(sudo.Run(os.Args[1:], os.Stderr))
+	case name == "envsubst":
+		os.Exit(envsubst.Run(os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr))
 	case name == "journalctl":
 		os.Exit(service.Journalctl{LogFile: kubelet.LogFile, Stdout: os.Stdout, Stderr: os.Stderr}.Run(os.Args[1:]))
+	}
+	if slices.Contains(packages.Commands(), name) {
+		manager := packages.Manager{
+			Root: "/", Image: kubernetes.Image{Directory: machineos.ImageDirectory}, Programs: machineos.ProgramDirectory,
+			Stdout: os.Stdout, Stderr: os.Stderr,
+		}
+		os.Exit(manager.Run(name, os.Args[1:]))
 	}
 	os.Exit(boot())
 }

@@ -6,29 +6,74 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/packetyard/packetyard/internal/machineos/kubernetes"
+	"github.com/packetyard/packetyard/internal/machineos/packages"
 )
 
-// programs are the names under which the machine image's programs are found.
-var programs = map[string][]string{
-	imageDirectory + "/kube": {
-		"kubeadm", "kubelet", "kubectl", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "etcd",
-	},
-	imageDirectory + "/init": {"systemctl", "journalctl"},
+// ProgramDirectory has the machine image's programs, before those of the host.
+const ProgramDirectory = "/usr/local/bin"
+
+// controlPlanePrograms are of the machine image's default version. Containers
+// of them have the version that their image's tag names.
+var controlPlanePrograms = []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "etcd"}
+
+// commands are the names under which init takes the part of other programs.
+var commands = append([]string{"systemctl", "journalctl", "sudo"}, packages.Commands()...)
+
+// directories are those that an installed system has, some of which people's
+// command lines write into.
+var directories = []string{
+	ProgramDirectory, "/var/log", "/var/lib/kubelet", "/etc/kubernetes/manifests", stateDirectory,
+	"/etc/apt/sources.list.d", "/etc/apt/keyrings", "/etc/yum.repos.d", "/etc/systemd/system",
+	"/etc/default", "/etc/modules-load.d", "/etc/sysctl.d", "/etc/sudoers.d", "/etc/profile.d",
 }
 
 // prepareFiles makes what an installed system has. The boot stage has made
 // the root file system, the host name and the kernel settings.
 func prepareFiles() error {
-	for _, directory := range []string{"/usr/local/bin", "/var/log", "/var/lib/kubelet", "/etc/kubernetes/manifests", stateDirectory} {
+	for _, directory := range directories {
 		if err := os.MkdirAll(directory, 0o755); err != nil {
 			return fmt.Errorf("making a directory: %w", err)
 		}
 	}
-	for target, names := range programs {
-		for _, name := range names {
-			if err := link(target, filepath.Join("/usr/local/bin", name)); err != nil {
-				return err
-			}
+	wanted := commands
+	if !installed("envsubst") {
+		wanted = append([]string{"envsubst"}, commands...)
+	}
+	for _, name := range wanted {
+		if err := link(ImageDirectory+"/init", filepath.Join(ProgramDirectory, name)); err != nil {
+			return err
+		}
+	}
+	return linkKubernetes(kubernetes.Image{Directory: ImageDirectory}, ProgramDirectory)
+}
+
+// installed tells whether the host has a program.
+func installed(name string) bool {
+	for _, directory := range []string{"/usr/bin", "/bin"} {
+		if _, err := os.Stat(filepath.Join(directory, name)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// linkKubernetes makes the links of the default version. What was installed
+// before the machine was rebooted stays, unless the machine image has lost it.
+func linkKubernetes(image kubernetes.Image, directory string) error {
+	for _, name := range controlPlanePrograms {
+		if err := image.Select("", filepath.Join(directory, name)); err != nil {
+			return err
+		}
+	}
+	for _, name := range packages.Names {
+		program := filepath.Join(directory, name)
+		if _, installed := image.Of(program); installed {
+			continue
+		}
+		if err := image.Select("", program); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -11,22 +11,19 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/packetyard/packetyard/internal/machineos/cloudinit"
 	"github.com/packetyard/packetyard/internal/machineos/console"
 	"github.com/packetyard/packetyard/internal/machineos/control"
 	"github.com/packetyard/packetyard/internal/machineos/cri"
 	"github.com/packetyard/packetyard/internal/machineos/kubelet"
 	"github.com/packetyard/packetyard/internal/machineos/metadata"
 	"github.com/packetyard/packetyard/internal/machineos/process"
+	"github.com/packetyard/packetyard/internal/machineos/units"
 )
 
 // Exit codes of the first process, which tell the hardware what to do next.
@@ -36,9 +33,11 @@ const (
 	ExitReboot   = 100
 )
 
+// ImageDirectory is where a machine sees its machine image.
+const ImageDirectory = "/opt/packetyard"
+
 // The machine's own directories and sockets.
 const (
-	imageDirectory   = "/opt/packetyard"
 	stateDirectory   = "/var/lib/packetyard"
 	runtimeSocket    = "/run/containerd/containerd.sock"
 	oldRuntimeSocket = "/var/run/containerd/containerd.sock"
@@ -77,7 +76,10 @@ type Machine struct {
 	kubelet  *kubelet.Supervisor
 	runtime  *cri.Server
 	metadata *metadata.Client
+	units    *units.Manager
 	state    userDataState
+	// unitsBooted is done when the enabled units have been started.
+	unitsBooted sync.Once
 	// userData is none, running, succeeded or failed.
 	userData atomic.Value
 	booted   time.Time
@@ -169,6 +171,7 @@ func (m *Machine) boot(ctx, working context.Context) (*sync.WaitGroup, error) {
 		m.console.Printf("rescue system: the machine's disk is at /mnt/disk, and its user data does not run")
 		return work, m.serveControl(ctx)
 	}
+	m.units = m.newUnits(working)
 	if err := m.serveRuntime(ctx); err != nil {
 		return work, err
 	}
@@ -176,13 +179,16 @@ func (m *Machine) boot(ctx, working context.Context) (*sync.WaitGroup, error) {
 		return work, err
 	}
 	work.Go(func() { m.kubelet.Run(working) })
-	work.Go(func() { m.setUp(working) })
+	work.Go(func() {
+		m.setUp(working)
+		m.units.Wait()
+	})
 	return work, nil
 }
 
 func (m *Machine) serveRuntime(ctx context.Context) error {
 	server, err := cri.New(cri.Config{
-		Reaper: m.reaper, ImageDirectory: imageDirectory, StateDirectory: filepath.Join(stateDirectory, "containers"),
+		Reaper: m.reaper, ImageDirectory: ImageDirectory, StateDirectory: filepath.Join(stateDirectory, "containers"),
 		Address: machineAddress, Now: m.options.Now, Warn: m.console.Printf,
 	})
 	if err != nil {
@@ -212,7 +218,7 @@ func (m *Machine) serveControl(ctx context.Context) error {
 		return err
 	}
 	server := &control.Server{
-		Reaper: m.reaper, Kubelet: m.kubelet, Env: m.options.Environment, Directory: "/root",
+		Reaper: m.reaper, Kubelet: m.kubelet, Units: m.ownersUnits(), Env: m.options.Environment, Directory: "/root",
 		PowerOff: m.ask(ExitPowerOff), Reboot: m.ask(ExitReboot),
 		Status: func() control.Status {
 			return control.Status{
@@ -227,20 +233,6 @@ func (m *Machine) serveControl(ctx context.Context) error {
 		}
 	}()
 	return nil
-}
-
-// executor runs user data in this machine.
-func (m *Machine) executor(instance cloudinit.Instance, output io.Writer) *cloudinit.Executor {
-	return &cloudinit.Executor{
-		Root:     m.options.Root,
-		Instance: instance,
-		Run: func(ctx context.Context, cmd *exec.Cmd, output io.Writer) error {
-			return m.reaper.RunCommand(ctx, cmd, output, userDataGrace)
-		},
-		SetHostname: func(name string) error { return unix.Sethostname([]byte(name)) },
-		Output:      output,
-		Printf:      m.console.Printf,
-	}
 }
 
 // endStrays ends what nobody supervised.

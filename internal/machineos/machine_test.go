@@ -78,6 +78,7 @@ func (p *provider) boot(t *testing.T, root string, end func(*Machine, context.Ca
 		close(reaped)
 	}()
 	ctx, cancel := context.WithCancel(t.Context())
+	m.units = m.newUnits(ctx)
 	if end != nil {
 		go end(m, cancel)
 	}

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/packetyard/packetyard/internal/machineos/cloudinit"
 	"github.com/packetyard/packetyard/internal/machineos/metadata"
 )
 
@@ -105,7 +104,9 @@ func (m *Machine) setUp(ctx context.Context) {
 		userData = nil
 	}
 	// Reports go out in order and beside the work that they tell of.
-	reports := make(chan func(), 4)
+	// There is room for all of them: work does not wait for a service that does
+	// not answer.
+	reports := make(chan func(), 16)
 	var reporting sync.WaitGroup
 	reporting.Go(func() {
 		for report := range reports {
@@ -113,8 +114,14 @@ func (m *Machine) setUp(ctx context.Context) {
 		}
 	})
 	reports <- func() { m.phoneHome(ctx, document) }
+	if err := m.writeInstanceMetadata(document); err != nil {
+		m.console.Printf("%v", err)
+	}
 	m.runUserData(ctx, document, userData, reports)
 	close(reports)
+	if err := m.bootUnits(ctx); err != nil && ctx.Err() == nil {
+		m.console.Printf("units: %s", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
 	reporting.Wait()
 }
 
@@ -141,11 +148,10 @@ func (m *Machine) runUserData(ctx context.Context, document *metadata.Metadata, 
 		m.resumeUserData(ctx, document, *record, reports)
 		return
 	}
-	executor := m.executor(instance(document), m.console.Writer())
 	current := userDataRecord{Instance: document.ID, State: stateRunning}
 	if len(userData) == 0 {
 		m.console.Printf("no user data")
-		if err := executor.Execute(ctx, nil); err != nil {
+		if err := m.cloudInit(document).Execute(ctx, nil); err != nil {
 			m.console.Printf("setting up access: %v", err)
 		}
 		return
@@ -159,6 +165,11 @@ func (m *Machine) runUserData(ctx context.Context, document *metadata.Metadata, 
 		m.report(ctx, document, metadata.UserState{State: stateRunning, Code: codeRunning, Message: "user data is running"})
 	}
 	m.console.Printf("running user data (%d bytes)", len(userData))
+	executor := m.executor(document, userData, func(message string) {
+		reports <- func() {
+			m.report(ctx, document, metadata.UserState{State: stateRunning, Code: codeRunning, Message: message})
+		}
+	})
 	err = executor.Execute(ctx, userData)
 	if ctx.Err() != nil {
 		// The record still says running, and the next boot reports the interruption.
@@ -222,10 +233,4 @@ func (m *Machine) report(ctx context.Context, document *metadata.Metadata, state
 		return false
 	}
 	return true
-}
-
-func instance(document *metadata.Metadata) cloudinit.Instance {
-	return cloudinit.Instance{
-		ID: document.ID, Hostname: document.Hostname, Metro: document.Metro, Facility: document.Facility, SSHKeys: document.SSHKeys,
-	}
 }

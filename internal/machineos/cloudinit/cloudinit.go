@@ -47,6 +47,9 @@ type Executor struct {
 	// Run runs a command and returns an error where it does not end with 0.
 	// The command's output goes to Output, and the rest is Run's to set.
 	Run func(ctx context.Context, cmd *exec.Cmd, output io.Writer) error
+	// Install installs packages, each named as in apt's command line. Without it
+	// they are taken as installed.
+	Install func(ctx context.Context, packages []string, output io.Writer) error
 	// SetHostname names the running machine.
 	SetHostname func(name string) error
 	// Output gets the commands' output, as the console does.
@@ -161,6 +164,8 @@ func (w *work) apply(ctx context.Context) {
 	w.makeUsers(c)
 	w.authorizeKeys(c)
 	w.prepareRunCommands(c)
+	w.addRepositories(c)
+	w.installPackages(ctx, c)
 	w.writeFiles(c, true)
 	// Scripts run in the order of their names, whichever part they came from.
 	w.runScripts(ctx)

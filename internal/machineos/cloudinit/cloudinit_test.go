@@ -23,6 +23,7 @@ type system struct {
 	console  strings.Builder
 	output   bytes.Buffer
 	hostname string
+	install  func(ctx context.Context, packages []string, output io.Writer) error
 }
 
 func newSystem(t *testing.T) *system {
@@ -64,6 +65,7 @@ func (s *system) execute(t *testing.T, userData string) error {
 			cmd.Stdout, cmd.Stderr = output, output
 			return cmd.Run()
 		},
+		Install:     s.install,
 		SetHostname: func(name string) error { s.hostname = name; return nil },
 		Output:      &s.output,
 		Printf:      func(format string, args ...any) { fmt.Fprintf(&s.console, format+"\n", args...) },

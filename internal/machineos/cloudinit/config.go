@@ -22,9 +22,9 @@ var simulated = map[string]string{
 	"disk_setup": "the machine has no disks", "fs_setup": "the machine has no disks", "device_aliases": "the machine has no disks",
 	"mounts": "the machine has no disks", "mount_default_fields": "the machine has no disks", "swap": "the machine has no swap",
 	"growpart": "the machine has no disks", "resize_rootfs": "the machine has no disks",
-	"package_update": "packages are the host's", "package_upgrade": "packages are the host's", "packages": "packages are the host's",
+	"package_update": "packages are the host's", "package_upgrade": "packages are the host's",
 	"package_reboot_if_required": "packages are the host's",
-	"apt":                        "packages are the host's", "yum_repos": "packages are the host's", "snap": "packages are the host's",
+	"yum_repos":                  "packages are the host's", "snap": "packages are the host's",
 	"chpasswd": "nobody logs in with a password", "password": "nobody logs in with a password", "ssh_pwauth": "nobody logs in with a password",
 	"locale": "the machine has the host's locales", "keyboard": "the machine has no keyboard", "power_state": "the machine stays on",
 	"final_message": "", "output": "output goes to the console and to " + logFile, "datasource": "", "datasource_list": "",
@@ -36,7 +36,7 @@ var simulated = map[string]string{
 // executed are the keys that are carried out.
 var executed = []string{
 	"bootcmd", "write_files", "runcmd", "hostname", "fqdn", "preserve_hostname", "prefer_fqdn_over_hostname", "manage_etc_hosts",
-	"users", "groups", "user", "ssh_authorized_keys", "merge_how", "merge_type",
+	"users", "groups", "user", "ssh_authorized_keys", "merge_how", "merge_type", "apt", "packages",
 }
 
 // merge adds a document. As in cloud-init, a key of a later document replaces

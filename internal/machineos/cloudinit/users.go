@@ -1,24 +1,16 @@
 package cloudinit
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/packetyard/packetyard/internal/machineos/accounts"
+	"github.com/packetyard/packetyard/internal/machineos/textfile"
 )
-
-// firstUserID is the first id of people's accounts on Linux.
-const firstUserID = 1000
-
-var accountName = regexp.MustCompile(`^[a-z_][a-z0-9_.-]*\$?$`)
 
 // userEntry is an entry of users; keys that nothing follows from are left out.
 type userEntry struct {
@@ -32,6 +24,8 @@ type userEntry struct {
 	Sudo              json.RawMessage `json:"sudo"`
 	NoCreateHome      json.RawMessage `json:"no_create_home"`
 }
+
+func (w *work) accounts() accounts.Database { return accounts.Database{Root: w.Root} }
 
 // setHostname names the machine as hostname or fqdn say.
 func (w *work) setHostname(c *cloudConfig) {
@@ -58,14 +52,14 @@ func (w *work) setHostname(c *cloudConfig) {
 		w.fail("setting the host name: %w", err)
 		return
 	}
-	if err := writeText(w.path("/etc/hostname"), chosen+"\n"); err != nil {
+	if err := textfile.Write(w.path("/etc/hostname"), chosen+"\n"); err != nil {
 		w.fail("setting the host name: %w", err)
 	}
 	names := name
 	if full != "" {
 		names = full + " " + name
 	}
-	if err := appendLine(w.path("/etc/hosts"), "127.0.1.1 "+names); err != nil {
+	if err := textfile.Append(w.path("/etc/hosts"), "127.0.1.1 "+names); err != nil {
 		w.fail("setting the host name: %w", err)
 	}
 }
@@ -122,7 +116,7 @@ func (w *work) makeGroups(raw json.RawMessage) {
 }
 
 func (w *work) makeUser(field string, entry userEntry) {
-	if !accountName.MatchString(entry.Name) {
+	if !accounts.ValidName(entry.Name) {
 		w.fail("%s.name is %q, it must be a user name of lower case letters, digits, '_', '-' and '.'", field, entry.Name)
 		return
 	}
@@ -136,7 +130,9 @@ func (w *work) makeUser(field string, entry userEntry) {
 		w.fail("%s.groups: %w", field, err)
 		return
 	}
-	home, err := w.account(entry)
+	home, err := w.accounts().Add(accounts.User{
+		Name: entry.Name, Gecos: entry.Gecos, Home: entry.HomeDir, Shell: entry.Shell, PrimaryGroup: entry.PrimaryGroup,
+	})
 	if err != nil {
 		w.fail("%s: making the account %s: %w", field, entry.Name, err)
 		return
@@ -150,7 +146,7 @@ func (w *work) makeUser(field string, entry userEntry) {
 		}
 	}
 	if len(keys) > 0 {
-		if err := authorize(w.path(home), keys); err != nil {
+		if err := w.accounts().Authorize(home, keys); err != nil {
 			w.fail("%s.ssh_authorized_keys: %w", field, err)
 		}
 	}
@@ -159,91 +155,13 @@ func (w *work) makeUser(field string, entry userEntry) {
 	}
 }
 
-// account adds a line to /etc/passwd where there is none, and returns the
-// home directory.
-func (w *work) account(entry userEntry) (string, error) {
-	lines, err := readLines(w.path("/etc/passwd"))
-	if err != nil {
-		return "", err
-	}
-	id := firstUserID
-	for _, line := range lines {
-		fields := strings.Split(line, ":")
-		if len(fields) < 7 {
-			continue
-		}
-		if fields[0] == entry.Name {
-			return fields[5], nil
-		}
-		if number, err := strconv.Atoi(fields[2]); err == nil && number >= id && number < 60000 {
-			id = number + 1
-		}
-	}
-	home := entry.HomeDir
-	if home == "" {
-		home = "/home/" + entry.Name
-	}
-	shell := entry.Shell
-	if shell == "" {
-		shell = "/bin/bash"
-	}
-	group := entry.PrimaryGroup
-	if group == "" {
-		group = entry.Name
-	}
-	if strings.ContainsAny(entry.Gecos+home+shell, ":\n") {
-		return "", errors.New("gecos, homedir and shell must not contain ':' or a line's end")
-	}
-	groupID, err := w.joinGroup(group)
-	if err != nil {
-		return "", err
-	}
-	line := fmt.Sprintf("%s:x:%d:%d:%s:%s:%s", entry.Name, id, groupID, entry.Gecos, home, shell)
-	return home, appendLine(w.path("/etc/passwd"), line)
-}
-
 // joinGroup makes a group where there is none, adds members, and returns its id.
 func (w *work) joinGroup(name string, members ...string) (int, error) {
-	id, err := w.changeGroup(name, members)
+	id, err := w.accounts().Join(name, members...)
 	if err != nil {
 		w.fail("group %s: %w", name, err)
 	}
 	return id, err
-}
-
-func (w *work) changeGroup(name string, members []string) (int, error) {
-	if !accountName.MatchString(name) {
-		return 0, fmt.Errorf("%q is not the name of a group", name)
-	}
-	file := w.path("/etc/group")
-	lines, err := readLines(file)
-	if err != nil {
-		return 0, err
-	}
-	next := firstUserID
-	for i, line := range lines {
-		fields := strings.Split(line, ":")
-		if len(fields) < 4 {
-			continue
-		}
-		id, err := strconv.Atoi(fields[2])
-		if fields[0] != name {
-			if err == nil && id >= next && id < 60000 {
-				next = id + 1
-			}
-			continue
-		}
-		present := strings.FieldsFunc(fields[3], func(r rune) bool { return r == ',' })
-		for _, member := range members {
-			if !slices.Contains(present, member) {
-				present = append(present, member)
-			}
-		}
-		fields[3] = strings.Join(present, ",")
-		lines[i] = strings.Join(fields, ":")
-		return id, writeText(file, strings.Join(lines, "\n")+"\n")
-	}
-	return next, appendLine(file, fmt.Sprintf("%s:x:%d:%s", name, next, strings.Join(members, ",")))
 }
 
 // authorizeKeys lets the project's keys and those of the document in as root.
@@ -256,66 +174,7 @@ func (w *work) authorizeKeys(c *cloudConfig) {
 	if len(keys) == 0 {
 		return
 	}
-	if err := authorize(w.path("/root"), keys); err != nil {
+	if err := w.accounts().Authorize("/root", keys); err != nil {
 		w.fail("ssh_authorized_keys: %w", err)
 	}
-}
-
-// authorize adds keys to a home directory's authorized_keys, each once.
-func authorize(home string, keys []string) error {
-	directory := filepath.Join(home, ".ssh")
-	if err := os.MkdirAll(directory, 0o700); err != nil {
-		return fmt.Errorf("making %s: %w", directory, err)
-	}
-	file := filepath.Join(directory, "authorized_keys")
-	lines, err := readLines(file)
-	if err != nil {
-		return err
-	}
-	for _, key := range keys {
-		if key = strings.TrimSpace(key); key != "" && !slices.Contains(lines, key) {
-			lines = append(lines, key)
-		}
-	}
-	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
-		return fmt.Errorf("writing %s: %w", file, err)
-	}
-	return nil
-}
-
-// readLines reads a text file; one that does not exist has none.
-func readLines(file string) ([]string, error) {
-	content, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", file, err)
-	}
-	var lines []string
-	scanner := bufio.NewScanner(bytes.NewReader(content))
-	scanner.Buffer(nil, 1<<20)
-	for scanner.Scan() {
-		lines = append(lines, scanner.Text())
-	}
-	return lines, scanner.Err()
-}
-
-func writeText(file, text string) error {
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return fmt.Errorf("making the directory of %s: %w", file, err)
-	}
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		return fmt.Errorf("writing %s: %w", file, err)
-	}
-	return nil
-}
-
-// appendLine adds a line to a file that lacks it.
-func appendLine(file, line string) error {
-	lines, err := readLines(file)
-	if err != nil || slices.Contains(lines, line) {
-		return err
-	}
-	return writeText(file, strings.Join(append(lines, line), "\n")+"\n")
 }

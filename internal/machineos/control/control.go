@@ -53,6 +53,8 @@ type Status struct {
 type Server struct {
 	Reaper  *process.Reaper
 	Kubelet Service
+	// Units may be nil, where there are none.
+	Units Units
 	// Status tells about the rest of the machine.
 	Status func() Status
 	// PowerOff and Reboot begin an orderly end and return at once.
@@ -111,6 +113,7 @@ func (s *Server) Handler() http.Handler {
 			w.WriteHeader(http.StatusNoContent)
 		})
 	}
+	s.registerUnits(mux)
 	for path, begin := range map[string]func(){"/power-off": s.PowerOff, "/reboot": s.Reboot} {
 		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusAccepted)

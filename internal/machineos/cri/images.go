@@ -15,10 +15,16 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/packetyard/packetyard/internal/machineos/kubernetes"
 )
 
-// kubeImages are the images whose program is the machine image's kube.
-var kubeImages = []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "etcd"}
+// kubeImages are the images whose program is the machine image's kube, in the
+// version that their tag names.
+var kubeImages = []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"}
+
+// etcdImage has tags of its own, and every kube is an etcd.
+const etcdImage = "etcd"
 
 // hollowSize is the size of an image with nothing in it; the kubelet takes 0
 // for a fault.
@@ -26,7 +32,8 @@ const hollowSize = 4096
 
 // images remembers which images were pulled. Pulling is nothing but that.
 type images struct {
-	directory string
+	directory  string
+	kubernetes kubernetes.Image
 
 	mu   sync.Mutex
 	byID map[string]image
@@ -39,14 +46,20 @@ type image struct {
 }
 
 func newImages(directory string) *images {
-	return &images{directory: directory, byID: make(map[string]image)}
+	return &images{directory: directory, kubernetes: kubernetes.Image{Directory: directory}, byID: make(map[string]image)}
 }
 
-// executable returns the program of a known image, by the image's name.
+// executable returns the program of a known image, by the image's name. A
+// Kubernetes image of a version that the machine image does not have is not known.
 func (i *images) executable(reference string) (name, file string, known bool) {
 	name = imageName(reference)
+	if name == etcdImage {
+		file, err := i.kubernetes.Executable("")
+		return name, file, err == nil
+	}
 	if slices.Contains(kubeImages, name) {
-		return name, filepath.Join(i.directory, "kube"), true
+		file, err := i.kubernetes.Tagged(imageTag(reference))
+		return name, file, err == nil
 	}
 	file = filepath.Join(i.directory, "images", name)
 	info, err := os.Stat(file)
@@ -64,6 +77,25 @@ func imageName(reference string) string {
 		return ""
 	}
 	return name
+}
+
+// imageTag is the tag of a reference, empty where it has none.
+func imageTag(reference string) string {
+	reference, _, _ = strings.Cut(reference, "@")
+	_, tag, _ := strings.Cut(path.Base(reference), ":")
+	return tag
+}
+
+// available tells why an image cannot be pulled: of all images there are, only
+// those of Kubernetes versions that the machine image lacks.
+func (i *images) available(reference string) error {
+	if !slices.Contains(kubeImages, imageName(reference)) {
+		return nil
+	}
+	if _, err := i.kubernetes.Tagged(imageTag(reference)); err != nil {
+		return status.Errorf(codes.NotFound, "failed to pull and unpack image %q: not found: %v", fullReference(reference), err)
+	}
+	return nil
 }
 
 // newImage gives an image its full name and an id, which for an image that
@@ -200,11 +232,15 @@ func (s *Server) ImageStatus(_ context.Context, request *runtimeapi.ImageStatusR
 	return response, nil
 }
 
-// PullImage implements the image service. Every image can be had, at once.
+// PullImage implements the image service. Every image can be had, at once, but
+// for those of Kubernetes versions that the machine image does not have.
 func (s *Server) PullImage(_ context.Context, request *runtimeapi.PullImageRequest) (*runtimeapi.PullImageResponse, error) {
 	reference := request.GetImage().GetImage()
 	if imageName(reference) == "" {
 		return nil, status.Errorf(codes.InvalidArgument, "image.image is %q, it must be the name of an image", reference)
+	}
+	if err := s.images.available(reference); err != nil {
+		return nil, err
 	}
 	return &runtimeapi.PullImageResponse{ImageRef: s.images.pull(reference).id}, nil
 }

@@ -1,11 +1,10 @@
 package kubelet
 
 import (
-	"bufio"
-	"bytes"
 	"os"
-	"slices"
 	"strings"
+
+	"github.com/packetyard/packetyard/internal/machineos/envfile"
 )
 
 // environmentFiles are read in this order; a later one wins. The first is
@@ -22,10 +21,10 @@ func (s *Supervisor) commandLine() (arguments, env []string) {
 			// Each of them may be missing.
 			continue
 		}
-		for _, assignment := range parseEnvironment(content) {
+		for _, assignment := range envfile.Parse(content) {
 			name, value, _ := strings.Cut(assignment, "=")
 			variables[name] = value
-			env = append(slices.DeleteFunc(env, func(entry string) bool { return strings.HasPrefix(entry, name+"=") }), assignment)
+			env = envfile.Set(env, assignment)
 		}
 	}
 	arguments = []string{
@@ -37,25 +36,4 @@ func (s *Supervisor) commandLine() (arguments, env []string) {
 		arguments = append(arguments, strings.Fields(variables[name])...)
 	}
 	return arguments, env
-}
-
-// parseEnvironment reads NAME=value lines as systemd does: comments begin
-// with # or ;, and a value may be quoted.
-func parseEnvironment(content []byte) []string {
-	var assignments []string
-	scanner := bufio.NewScanner(bytes.NewReader(content))
-	for scanner.Scan() {
-		line := strings.TrimSpace(scanner.Text())
-		name, value, found := strings.Cut(line, "=")
-		name = strings.TrimSpace(strings.TrimPrefix(name, "export "))
-		if !found || name == "" || line[0] == '#' || line[0] == ';' {
-			continue
-		}
-		value = strings.TrimSpace(value)
-		if length := len(value); length >= 2 && (value[0] == '"' || value[0] == '\'') && value[length-1] == value[0] {
-			value = value[1 : length-1]
-		}
-		assignments = append(assignments, name+"="+value)
-	}
-	return assignments
 }

@@ -60,6 +60,8 @@ const (
 	Inactive   Active = "inactive"
 	Activating Active = "activating" // it ended and will be started again
 	Running    Active = "active"
+	// Failed is a state of other services: the kubelet is always started again.
+	Failed Active = "failed"
 )
 
 // Status is what is known of the service.

@@ -46,6 +46,7 @@ type Address struct {
 	AddressFamily int    `json:"address_family"`
 	Public        bool   `json:"public"`
 	Management    bool   `json:"management"`
+	Gateway       string `json:"gateway"`
 }
 
 // UserState tells how the machine's own setting up goes.

@@ -9,9 +9,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/packetyard/packetyard/internal/machineos/control"
+	"github.com/packetyard/packetyard/internal/machineos/units"
 )
 
 // client talks to the machine's first process.
@@ -32,6 +34,13 @@ func newClient(socket string) client {
 func (c client) status(ctx context.Context) (control.Status, error) {
 	var status control.Status
 	err := c.do(ctx, http.MethodGet, "/status", &status)
+	return status, err
+}
+
+// unit asks for a unit that is none of the machine's own.
+func (c client) unit(ctx context.Context, name string) (units.Status, error) {
+	var status units.Status
+	err := c.do(ctx, http.MethodGet, "/units/"+url.PathEscape(name), &status)
 	return status, err
 }
 

@@ -7,12 +7,13 @@ import (
 	"strings"
 
 	"github.com/packetyard/packetyard/internal/machineos/kubelet"
+	"github.com/packetyard/packetyard/internal/machineos/units"
 )
 
 // shownLines is how much journalctl prints where it is not told.
 const shownLines = 1000
 
-// Journalctl is the command journalctl, for the kubelet's log alone.
+// Journalctl is the command journalctl, for the kubelet's log and those of people's units.
 type Journalctl struct {
 	// LogFile is the kubelet's.
 	LogFile        string
@@ -48,11 +49,13 @@ func (j Journalctl) Run(arguments []string) int {
 			_, _ = fmt.Fprintf(j.Stderr, "journalctl: following is not supported here, use: tail -f %s\n", kubelet.LogFile)
 		}
 	}
+	file := j.LogFile
 	if unit != "" && unit != "kubelet" {
-		_, _ = fmt.Fprintln(j.Stdout, "-- No entries --")
-		return exitOK
+		if file = ""; units.ValidName(unit + ".service") {
+			file = units.LogFile(unit + ".service")
+		}
 	}
-	found, err := kubelet.Tail(j.LogFile, lines)
+	found, err := kubelet.Tail(file, lines)
 	if err != nil || len(found) == 0 {
 		_, _ = fmt.Fprintln(j.Stdout, "-- No entries --")
 		return exitOK

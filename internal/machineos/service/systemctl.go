@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -104,13 +105,30 @@ var verbs = map[string]verbFunc{
 	"status": Systemctl.status, "show": Systemctl.show,
 }
 
-func exists(unit string) bool { return unit == kubeletUnit || unit == containerdUnit }
+// isOwn tells of the machine's own units; people's are asked for.
+func isOwn(unit string) bool { return unit == kubeletUnit || unit == containerdUnit }
+
+func (s Systemctl) exists(ctx context.Context, client client, unit string) bool {
+	if isOwn(unit) {
+		return true
+	}
+	_, err := client.unit(ctx, unit)
+	return err == nil
+}
+
+// unitPath is where the machine's first process takes actions on a unit.
+func unitPath(unit string) string {
+	if unit == kubeletUnit {
+		return "/kubelet/"
+	}
+	return "/units/" + url.PathEscape(unit) + "/"
+}
 
 // operate starts and stops.
 func (s Systemctl) operate(ctx context.Context, client client, verb string, units []string, _ options) int {
 	code := exitOK
 	for _, unit := range units {
-		if !exists(unit) {
+		if !s.exists(ctx, client, unit) {
 			state := "not found"
 			if verb == "stop" {
 				state = "not loaded"
@@ -131,13 +149,12 @@ func (s Systemctl) operate(ctx context.Context, client client, verb string, unit
 		case "reload-or-restart":
 			action = "restart"
 		case "try-restart", "condrestart":
-			status, err := client.status(ctx)
-			if err == nil && status.Kubelet.Active == kubelet.Inactive {
+			if s.active(ctx, client, unit).Active == kubelet.Inactive {
 				continue
 			}
 			action = "restart"
 		}
-		if result := s.report(client.post(ctx, "/kubelet/"+action), "Failed to %s %s", verb, unit); result != exitOK {
+		if result := s.report(client.post(ctx, unitPath(unit)+action), "Failed to %s %s", verb, unit); result != exitOK {
 			code = result
 		}
 	}
@@ -148,7 +165,8 @@ func (s Systemctl) operate(ctx context.Context, client client, verb string, unit
 func (s Systemctl) install(ctx context.Context, client client, verb string, units []string, given options) int {
 	on := verb == "enable" || verb == "reenable" || verb == "unmask"
 	for _, unit := range units {
-		if !exists(unit) {
+		masking := verb == "mask" || verb == "unmask"
+		if !masking && !s.exists(ctx, client, unit) {
 			s.complain("Failed to %s unit: Unit file %s does not exist.\n", verb, unit)
 			return exitFailure
 		}
@@ -159,11 +177,14 @@ func (s Systemctl) install(ctx context.Context, client client, verb string, unit
 		if !on {
 			action, then = "disable", "stop"
 		}
-		if code := s.report(client.post(ctx, "/kubelet/"+action), "Failed to %s %s", verb, unit); code != exitOK {
+		if masking && !isOwn(unit) {
+			action = verb
+		}
+		if code := s.report(client.post(ctx, unitPath(unit)+action), "Failed to %s %s", verb, unit); code != exitOK {
 			return code
 		}
 		if given.now {
-			if code := s.report(client.post(ctx, "/kubelet/"+then), "Failed to %s %s", then, unit); code != exitOK {
+			if code := s.report(client.post(ctx, unitPath(unit)+then), "Failed to %s %s", then, unit); code != exitOK {
 				return code
 			}
 		}
@@ -180,6 +201,12 @@ func (s Systemctl) active(ctx context.Context, client client, unit string) kubel
 		if status, err := client.status(ctx); err == nil {
 			return status.Kubelet
 		}
+	default:
+		if status, err := client.unit(ctx, unit); err == nil {
+			return kubelet.Status{
+				Active: kubelet.Active(status.Active), Enabled: status.Enabled, Since: status.Since, Restarts: status.Restarts, LastExit: status.Failure,
+			}
+		}
 	}
 	return kubelet.Status{Active: kubelet.Inactive}
 }
@@ -194,21 +221,26 @@ func (s Systemctl) isActive(ctx context.Context, client client, _ string, units 
 		}
 		if state == kubelet.Running {
 			code = exitOK
-		} else if code == exitNoSuchUnit && exists(unit) {
+		} else if code == exitNoSuchUnit && s.exists(ctx, client, unit) {
 			code = exitNotActive
 		}
 	}
 	return code
 }
 
-// isFailed never finds one: the kubelet is always started again.
+// isFailed finds none of the machine's own: the kubelet is always started again.
 func (s Systemctl) isFailed(ctx context.Context, client client, _ string, units []string, given options) int {
+	code := exitFailure
 	for _, unit := range units {
+		state := s.active(ctx, client, unit).Active
+		if state == kubelet.Failed {
+			code = exitOK
+		}
 		if !given.quiet {
-			s.print("%s\n", s.active(ctx, client, unit).Active)
+			s.print("%s\n", state)
 		}
 	}
-	return exitFailure
+	return code
 }
 
 func (s Systemctl) isEnabled(ctx context.Context, client client, _ string, units []string, given options) int {
@@ -216,7 +248,7 @@ func (s Systemctl) isEnabled(ctx context.Context, client client, _ string, units
 	for _, unit := range units {
 		state := "not-found"
 		switch {
-		case !exists(unit):
+		case !s.exists(ctx, client, unit):
 			if code == exitFailure {
 				code = exitNoSuchUnit
 			}
@@ -235,7 +267,7 @@ func (s Systemctl) isEnabled(ctx context.Context, client client, _ string, units
 func (s Systemctl) status(ctx context.Context, client client, _ string, units []string, _ options) int {
 	code := exitOK
 	for _, unit := range units {
-		if !exists(unit) {
+		if !s.exists(ctx, client, unit) {
 			s.print("Unit %s could not be found.\n", unit)
 			code = exitNoSuchUnit
 			continue
@@ -246,7 +278,7 @@ func (s Systemctl) status(ctx context.Context, client client, _ string, units []
 			enabled = "enabled"
 		}
 		s.print("● %s\n     Loaded: loaded (/usr/lib/systemd/system/%s; %s; preset: enabled)\n", unit, unit, enabled)
-		detail := map[kubelet.Active]string{kubelet.Running: "running", kubelet.Inactive: "dead", kubelet.Activating: "auto-restart"}[status.Active]
+		detail := map[kubelet.Active]string{kubelet.Running: "running", kubelet.Inactive: "dead", kubelet.Activating: "auto-restart", kubelet.Failed: "failed"}[status.Active]
 		s.print("     Active: %s (%s)", status.Active, detail)
 		if !status.Since.IsZero() {
 			s.print(" since %s; %s ago", status.Since.UTC().Format("Mon 2006-01-02 15:04:05 MST"), s.Now().Sub(status.Since).Round(time.Second))
@@ -269,7 +301,7 @@ func (s Systemctl) status(ctx context.Context, client client, _ string, units []
 func (s Systemctl) show(ctx context.Context, client client, _ string, units []string, _ options) int {
 	for _, unit := range units {
 		load := "loaded"
-		if !exists(unit) {
+		if !s.exists(ctx, client, unit) {
 			load = "not-found"
 		}
 		s.print("Id=%s\nLoadState=%s\nActiveState=%s\n", unit, load, s.active(ctx, client, unit).Active)

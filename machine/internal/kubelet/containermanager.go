@@ -1,8 +1,11 @@
 package kubelet
 
 import (
+	"math"
+
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	resourcehelper "k8s.io/component-helpers/resource"
 	"k8s.io/klog/v2"
 	"k8s.io/kubernetes/pkg/kubelet/cm"
 )
@@ -33,9 +36,22 @@ type podContainerManager struct {
 	cm.PodContainerManager
 }
 
-// GetPodCgroupConfig knows nothing, as upstream's does where pods have no cgroup.
-func (podContainerManager) GetPodCgroupConfig(*v1.Pod, v1.ResourceName) (*cm.ResourceConfig, error) {
-	return nil, nil
+// GetPodCgroupConfig tells what a pod asks for as what it has, so that there is
+// nothing to resize. The kubelet takes memory, shares and quota to be there: it
+// compares them also when a container that could not be started is tried again.
+func (podContainerManager) GetPodCgroupConfig(pod *v1.Pod, _ v1.ResourceName) (*cm.ResourceConfig, error) {
+	requests := resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{})
+	limits := resourcehelper.PodLimits(pod, resourcehelper.PodResourcesOptions{})
+	// What cgroups have where nothing is limited.
+	memory, period, quota := int64(math.MaxInt64), uint64(cm.QuotaPeriod), int64(-1)
+	if limit, ok := limits[v1.ResourceMemory]; ok {
+		memory = limit.Value()
+	}
+	if limit, ok := limits[v1.ResourceCPU]; ok {
+		quota = cm.MilliCPUToQuota(limit.MilliValue(), int64(period))
+	}
+	shares := cm.MilliCPUToShares(requests.Cpu().MilliValue())
+	return &cm.ResourceConfig{Memory: &memory, CPUShares: &shares, CPUQuota: &quota, CPUPeriod: &period}, nil
 }
 
 func (podContainerManager) SetPodCgroupConfig(klog.Logger, *v1.Pod, *cm.ResourceConfig) error {

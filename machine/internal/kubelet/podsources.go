@@ -2,6 +2,7 @@ package kubelet
 
 import (
 	"context"
+	"reflect"
 
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -22,7 +23,7 @@ import (
 // bootstrap, and it has not started to work yet.
 func addPodSources(ctx context.Context, d *upstream.Dependencies, settings *options.KubeletServer, node types.NodeName, known func(string) bool) {
 	logger := klog.FromContext(ctx)
-	pods := config.NewPodConfig(lateRecorder{dependencies: d}, d.PodStartupLatencyTracker)
+	pods := newPodConfig(d)
 	d.PodConfig = pods
 
 	// A channel must exist from the start for every source there will be: the
@@ -33,8 +34,8 @@ func addPodSources(ctx context.Context, d *upstream.Dependencies, settings *opti
 			unfiltered := sameKind(files)
 			go func() {
 				for update := range unfiltered {
-					filterAll(update.Pods, known)
-					for _, pod := range update.Pods {
+					filterAll(podsOf(update), known)
+					for _, pod := range podsOf(update) {
 						quickenStartupProbes(pod)
 					}
 					files <- update
@@ -51,14 +52,14 @@ func addPodSources(ctx context.Context, d *upstream.Dependencies, settings *opti
 		unfiltered := sameKind(api)
 		go func() {
 			for update := range unfiltered {
-				filterAll(update.Pods, known)
+				filterAll(podsOf(update), known)
 				api <- update
 			}
 		}()
 		// Pods are admitted by the node's labels and taints, so they must not
 		// come before the node is known.
 		nodeIsKnown := func() bool {
-			_, err := k.GetNode(ctx)
+			_, err := nodeOf(ctx, k)
 			return err == nil
 		}
 		config.NewSourceApiserver(logger, d.KubeClient, node, nodeIsKnown, unfiltered)
@@ -68,6 +69,12 @@ func addPodSources(ctx context.Context, d *upstream.Dependencies, settings *opti
 // sameKind makes a channel of the elements that another one takes. The type of a
 // source's updates has no exported name; only their pods are of interest here.
 func sameKind[T any](chan<- T) chan T { return make(chan T) }
+
+// podsOf are the pods of a source's update, to be changed in place. The update's
+// type differs between the versions of Kubernetes that this is built for.
+func podsOf(update any) []*v1.Pod {
+	return reflect.ValueOf(update).FieldByName("Pods").Interface().([]*v1.Pod)
+}
 
 // filterAll replaces every pod by what the machine can run of it.
 func filterAll(pods []*v1.Pod, known func(string) bool) {

@@ -3,7 +3,6 @@ package kubelet
 import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/record"
-	"k8s.io/klog/v2"
 	upstream "k8s.io/kubernetes/pkg/kubelet"
 )
 
@@ -13,7 +12,7 @@ type lateRecorder struct {
 	dependencies *upstream.Dependencies
 }
 
-var _ record.EventRecorderLogger = lateRecorder{}
+var _ record.EventRecorder = lateRecorder{}
 
 func (l lateRecorder) Event(object runtime.Object, eventType, reason, message string) {
 	if r := l.dependencies.Recorder; r != nil {
@@ -31,11 +30,4 @@ func (l lateRecorder) AnnotatedEventf(object runtime.Object, annotations map[str
 	if r := l.dependencies.Recorder; r != nil {
 		r.AnnotatedEventf(object, annotations, eventType, reason, format, args...)
 	}
-}
-
-func (l lateRecorder) WithLogger(logger klog.Logger) record.EventRecorderLogger {
-	if r := l.dependencies.Recorder; r != nil {
-		return r.WithLogger(logger)
-	}
-	return l
 }

@@ -53,6 +53,9 @@ type Config struct {
 	MetadataURL string `json:"metadataURL"`
 	// NameServer is what /etc/resolv.conf names.
 	NameServer string `json:"nameServer"`
+	// TrustedCertificate is a file with the certificate of the metadata service,
+	// which the machine's programs are to trust; it need not exist.
+	TrustedCertificate string `json:"trustedCertificate,omitempty"`
 	// UserNamespace is false where the machine's root is the host's root.
 	UserNamespace bool `json:"userNamespace"`
 	// Rescue boots the rescue system, which sees the machine's disk at RescuedDisk.

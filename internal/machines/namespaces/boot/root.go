@@ -94,6 +94,9 @@ func buildRoot(config Config) (string, error) {
 	if err := writeEtc(filepath.Join(root, "etc"), config); err != nil {
 		return "", err
 	}
+	if err := trust(root, config.TrustedCertificate); err != nil {
+		return "", err
+	}
 	if err := mountKernel(root, config.UserNamespace); err != nil {
 		return "", err
 	}

@@ -215,6 +215,10 @@ func (r *Rack) finishBoot(ctx context.Context, m *machine, started *process) err
 	return started.enter(ctx)
 }
 
+// metadataCertificate is what the metadata service proves its names with, in
+// the data directory.
+const metadataCertificate = "metadata.crt"
+
 func bootConfig(m *machine, image string, userNamespace bool) boot.Config {
 	spec := m.record.Spec
 	config := boot.Config{
@@ -229,10 +233,12 @@ func bootConfig(m *machine, image string, userNamespace bool) boot.Config {
 			fabric.MetadataAddress: {"metadata.packet.net", "metadata.platformequinix.com"},
 			fabric.APIAddress:      {"api.packet.net"},
 		},
-		MetadataURL:   "http://" + fabric.MetadataAddress,
-		NameServer:    fabric.APIAddress,
-		UserNamespace: userNamespace,
-		Rescue:        m.record.Rescue,
+		MetadataURL: "http://" + fabric.MetadataAddress,
+		// The machines' directories are in one folder of the API server's.
+		TrustedCertificate: filepath.Join(filepath.Dir(filepath.Dir(m.directory)), metadataCertificate),
+		NameServer:         fabric.APIAddress,
+		UserNamespace:      userNamespace,
+		Rescue:             m.record.Rescue,
 	}
 	for _, address := range spec.Addresses {
 		if address.Management && address.Public && address.Family == 4 {
