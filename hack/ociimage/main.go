@@ -1,185 +1,129 @@
 // Command ociimage makes a container image of one static program, without a
 // container runtime: an OCI image layout in a tar file, which `docker load`,
-// `podman load`, skopeo and crane take. The same program gives the same
-// image, byte for byte.
+// `podman load`, containerd, skopeo and crane take. The image is an index with
+// one image for each platform. The same programs and the same commit give the
+// same image, byte for byte.
+//
+//	ociimage -program manager -name packetyard/manager:dev -output manager.oci.tar \
+//		-binary linux/amd64=manager-amd64 -binary linux/arm64=manager-arm64 \
+//		-- --flag-that-the-program-gets-by-default
 package main
 
 import (
-	"archive/tar"
-	"bytes"
+	"context"
+	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
-	"runtime"
-	"time"
+	"strings"
 
+	"github.com/distribution/reference"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
-	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/packetyard/packetyard/hack/checkout"
 )
 
-// nobody is whom the program runs as.
-const nobody = 65532
+// settings say what the image is.
+type settings struct {
+	// program is the name of the program in the image.
+	program string
+	// title is a few words on what it is.
+	title string
+	// name is the image's name and tag.
+	name string
+	// output is the tar file to write.
+	output string
+	// data is a folder of the image that the program may write to, and where
+	// it starts. Empty for none.
+	data string
+	// port is what it listens on, as 8080/tcp. Empty for none.
+	port string
+	// arguments are what the program gets if the container is given none.
+	arguments []string
+	// binaries are the files of the program, in the order of the index.
+	binaries []platformProgram
+}
+
+// platformProgram is the program for one platform.
+type platformProgram struct {
+	platform v1.Platform
+	file     string
+}
 
 func main() {
-	binary := flag.String("binary", "", "the static program to put into the image")
-	name := flag.String("name", "", "the image's name, as packetyard/packet-api-server:dev")
-	output := flag.String("output", "", "the tar file to write")
-	arch := flag.String("arch", runtime.GOARCH, "the architecture that the program is for, as Go names it")
+	var s settings
+	flag.StringVar(&s.program, "program", "", "the program's name in the image")
+	flag.StringVar(&s.title, "title", "", "what the program is")
+	flag.StringVar(&s.name, "name", "", "the image's name, as packetyard/packet-api-server:dev; without a tag it is latest")
+	flag.StringVar(&s.output, "output", "", "the tar file to write")
+	flag.StringVar(&s.data, "data", "", "a folder that the program keeps things in")
+	flag.StringVar(&s.port, "expose", "", "the port that the program listens on, as 8080/tcp")
+	flag.Func("binary", "the static program for one platform, as linux/arm64=path/of/file; once for each", s.addBinary)
 	flag.Parse()
-	if *binary == "" || *name == "" || *output == "" || flag.NArg() > 0 {
+	s.arguments = flag.Args()
+	if s.program == "" || s.name == "" || s.output == "" || len(s.binaries) == 0 {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := run(*binary, *name, *output, *arch); err != nil {
+	// An image of something that is in no repository has no revision; such an
+	// image cannot be pushed by hack/release, which compares it.
+	state, err := checkout.Read(context.Background(), ".")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "ociimage: the image does not say what it was made from:", err)
+	}
+	if err := run(s, state); err != nil {
 		fmt.Fprintln(os.Stderr, "ociimage:", err)
 		os.Exit(1)
 	}
 }
 
-func run(binary, name, output, arch string) error {
-	image, err := newImage(binary, arch)
-	if err != nil {
-		return fmt.Errorf("making the image: %w", err)
+func (s *settings) addBinary(text string) error {
+	platform, file, ok := strings.Cut(text, "=")
+	system, architecture, slash := strings.Cut(platform, "/")
+	if !ok || !slash || file == "" || system != "linux" || machines[architecture] == 0 {
+		return fmt.Errorf("it has to be linux/<architecture>=<file>, with one of the architectures %s", strings.Join(architectures(), ", "))
 	}
-	dir, err := os.MkdirTemp("", "ociimage-")
-	if err != nil {
-		return fmt.Errorf("making a folder for the layout: %w", err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	path, err := layout.Write(dir, empty.Index)
-	if err != nil {
-		return fmt.Errorf("writing the layout: %w", err)
-	}
-	err = path.AppendImage(image, layout.WithAnnotations(map[string]string{
-		// The one is what the specification says, the other what containerd and Docker read.
-		"org.opencontainers.image.ref.name": name,
-		"io.containerd.image.name":          name,
-	}), layout.WithPlatform(v1.Platform{OS: "linux", Architecture: arch}))
-	if err != nil {
-		return fmt.Errorf("writing the image: %w", err)
-	}
-	return writeTar(output, dir)
-}
-
-// newImage has the program, a user, and a folder for what is kept.
-func newImage(binary, arch string) (v1.Image, error) {
-	program, err := os.ReadFile(binary)
-	if err != nil {
-		return nil, err
-	}
-	command := "/" + filepath.Base(binary)
-	content, err := layerOf([]entry{
-		{name: "etc/", mode: 0o755},
-		{name: "etc/passwd", mode: 0o644, data: fmt.Appendf(nil, "nobody:x:%d:%d:nobody:/data:/sbin/nologin\n", nobody, nobody)},
-		{name: "etc/group", mode: 0o644, data: fmt.Appendf(nil, "nobody:x:%d:\n", nobody)},
-		{name: "tmp/", mode: 0o1777},
-		{name: "data/", mode: 0o700, owner: nobody},
-		{name: command[1:], mode: 0o755, data: program},
-	})
-	if err != nil {
-		return nil, err
-	}
-	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
-		return io.NopCloser(bytes.NewReader(content)), nil
-	}, tarball.WithMediaType(types.OCILayer))
-	if err != nil {
-		return nil, err
-	}
-	image := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
-	if image, err = mutate.AppendLayers(image, layer); err != nil {
-		return nil, err
-	}
-	return mutate.ConfigFile(image, withConfig(image, command, arch))
-}
-
-func withConfig(image v1.Image, command, arch string) *v1.ConfigFile {
-	config := &v1.ConfigFile{}
-	if had, err := image.ConfigFile(); err == nil {
-		config = had.DeepCopy()
-	}
-	config.OS, config.Architecture = "linux", arch
-	config.Created = v1.Time{Time: time.Unix(0, 0).UTC()}
-	config.Config = v1.Config{
-		Entrypoint:   []string{command},
-		Cmd:          []string{"--listen-address", "0.0.0.0:8080", "--data-dir", "/data"},
-		User:         fmt.Sprintf("%d:%d", nobody, nobody),
-		WorkingDir:   "/data",
-		ExposedPorts: map[string]struct{}{"8080/tcp": {}},
-		Volumes:      map[string]struct{}{"/data": {}},
-		Labels:       map[string]string{"org.opencontainers.image.title": filepath.Base(command), "org.opencontainers.image.licenses": "Apache-2.0"},
-	}
-	return config
-}
-
-// entry is a file of the image, or a folder where its name ends with a slash.
-type entry struct {
-	name  string
-	mode  int64
-	owner int
-	data  []byte
-}
-
-func layerOf(entries []entry) ([]byte, error) {
-	var out bytes.Buffer
-	writer := tar.NewWriter(&out)
-	for _, e := range entries {
-		header := &tar.Header{Name: e.name, Mode: e.mode, Uid: e.owner, Gid: e.owner, Size: int64(len(e.data)), ModTime: time.Unix(0, 0), Typeflag: tar.TypeReg}
-		if e.name[len(e.name)-1] == '/' {
-			header.Typeflag = tar.TypeDir
-		}
-		if err := writer.WriteHeader(header); err != nil {
-			return nil, err
-		}
-		if _, err := writer.Write(e.data); err != nil {
-			return nil, err
+	for _, other := range s.binaries {
+		if other.platform.Architecture == architecture {
+			return fmt.Errorf("there are two programs for %s", platform)
 		}
 	}
-	err := writer.Close()
-	return out.Bytes(), err
+	s.binaries = append(s.binaries, platformProgram{platform: v1.Platform{OS: system, Architecture: architecture}, file: file})
+	return nil
 }
 
-// writeTar puts a folder into a tar file, in the order of its names and
-// without its times.
-func writeTar(output, dir string) error {
-	file, err := os.Create(output)
+// run writes the image. A name that is none is an error before anything is
+// written; an error later leaves no half of a file.
+func run(s settings, state checkout.State) error {
+	name, err := parseName(s.name)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = file.Close() }()
-	writer := tar.NewWriter(file)
-	err = filepath.WalkDir(dir, func(path string, item fs.DirEntry, err error) error {
-		if err != nil || path == dir {
-			return err
-		}
-		name, err := filepath.Rel(dir, path)
-		if err != nil {
-			return err
-		}
-		if item.IsDir() {
-			return writer.WriteHeader(&tar.Header{Name: name + "/", Mode: 0o755, ModTime: time.Unix(0, 0), Typeflag: tar.TypeDir})
-		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		if err := writer.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(data)), ModTime: time.Unix(0, 0), Typeflag: tar.TypeReg}); err != nil {
-			return err
-		}
-		_, err = writer.Write(data)
-		return err
-	})
+	index, err := newIndex(s, state)
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", output, err)
+		return fmt.Errorf("making the image %s: %w", s.name, err)
 	}
-	if err := writer.Close(); err != nil {
-		return fmt.Errorf("writing %s: %w", output, err)
+	if err := writeArchive(s.output, name, index); err != nil {
+		return fmt.Errorf("writing the image %s: %w", s.name, err)
 	}
-	return file.Close()
+	return nil
+}
+
+// parseName reads an image's name as Docker does: latest if there is no tag,
+// Docker Hub's if there is no host.
+func parseName(text string) (reference.NamedTagged, error) {
+	name, err := reference.ParseNormalizedNamed(text)
+	if err == nil {
+		if _, ok := name.(reference.Digested); ok {
+			err = errors.New("it has a digest, which is known only when it is made")
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the image's name is %q: %w; [registry/]repository[:tag] is allowed, for example packetyard/manager:dev", text, err)
+	}
+	tagged, ok := reference.TagNameOnly(name).(reference.NamedTagged)
+	if !ok {
+		return nil, fmt.Errorf("the image's name is %q, which has no tag", text)
+	}
+	return tagged, nil
 }
