@@ -14,15 +14,29 @@ import (
 // takes some minutes of real time, because one of its figures is an idle minute.
 func BenchmarkCalls(b *testing.B) {
 	for range b.N {
-		benchmarkCalls(b, 1000, 50)
+		benchmarkCalls(b, 1000, 50, "kube-vip://", func(*world, int, int) error { return nil })
 	}
 }
 
-func benchmarkCalls(b *testing.B, nodes, services int) {
+// BenchmarkCallsWithMetalLB is the same with MetalLB, whose configuration has
+// an object for each address, and one for each peer of each node.
+func BenchmarkCallsWithMetalLB(b *testing.B) {
+	for range b.N {
+		benchmarkCalls(b, 1000, 50, "metallb:///metallb-system?crdConfiguration=true", (*world).checkMetalLB)
+	}
+}
+
+// benchmarkCalls counts with an implementation of load balancers that told is
+// true of once it has been told of so many nodes and services.
+func benchmarkCalls(b *testing.B, nodes, services int, implementation string, told func(w *world, nodes, services int) error) {
 	w := newWorld(b)
 	w.program = buildProgram(b)
+	w.installMetalLB(b.Context())
 	ctx := b.Context()
-	options := map[string]any{"loadbalancer": "kube-vip://", "metro": "da"}
+	options := map[string]any{"loadbalancer": implementation, "metro": "da"}
+	configured := func(nodes int) func() bool {
+		return func() bool { return told(w, nodes, services) == nil }
+	}
 	devices := w.make(ctx, "bench", nodes)
 	p := w.start(options)
 	before := w.calls()
@@ -48,6 +62,7 @@ func benchmarkCalls(b *testing.B, nodes, services int) {
 	}
 	until(b, 10*time.Minute, "all services have an address", func() bool { return w.served(ctx, services) })
 	until(b, 10*time.Minute, "all nodes have their peers", annotated)
+	until(b, 10*time.Minute, "the load balancers are configured", configured(nodes))
 	b.Logf("with %d services: %s", services, show(difference(before, w.calls())))
 	b.ReportMetric(p.residentMegabytes(b), "MB-resident-at-most")
 
@@ -73,7 +88,8 @@ func benchmarkCalls(b *testing.B, nodes, services int) {
 	before = w.calls()
 	w.register(ctx, device)
 	w.awaitInitialised(ctx)
-	until(b, time.Minute, "the new node has its peers", annotated)
+	until(b, 5*time.Minute, "the new node has its peers", annotated)
+	until(b, 5*time.Minute, "the load balancers are configured for the new node", configured(nodes+1))
 	added := difference(before, w.calls())
 	b.ReportMetric(float64(sum(added)), "calls/node-added")
 	b.Logf("one node added: %s", show(added))

@@ -237,7 +237,7 @@ func controlPlaneOptions() []option {
 	}, {
 		key: "eipHealthCheckUseHostIP", flag: "packet-eip-health-check-use-host-ip", env: environment("EIP_HEALTH_CHECK_USE_HOST_IP"), section: sectionControlPlane,
 		fallback: "false", allowed: "true, false",
-		about: "Whether the health of the API server is asked for at the node's own address, rather than at the elastic IP.",
+		about: "Whether the health of the API server is asked for at the node's own addresses alone, rather than there and at the elastic IP.",
 		set:   func(c *config, value string) error { return setBool(&c.eipHealthCheckUseHostIP, value) },
 	}}
 }

@@ -52,9 +52,9 @@ type Config struct {
 	// Port is where API servers answer; 0 is the target port of the Service
 	// default/kubernetes.
 	Port int32
-	// ProbeNodes has the holder probed at its node's own address rather than at
-	// the elastic IP, for networks in which the address cannot be reached from
-	// inside.
+	// ProbeNodes has the holder probed at its node's own addresses alone, rather
+	// than there and at the elastic IP, for networks in which that cannot be
+	// reached from inside.
 	ProbeNodes bool
 
 	Nodes      coreinformers.NodeInformer

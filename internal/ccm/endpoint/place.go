@@ -118,11 +118,17 @@ func (c *Controller) unfit(ctx context.Context, reservation *packet.IPReservatio
 		return fmt.Errorf("node %s is being deleted", holder.node.Name)
 	case holder.node.Spec.Unschedulable:
 		return fmt.Errorf("node %s is cordoned", holder.node.Name)
-	case c.ProbeNodes:
-		return c.prober.readyAt(ctx, holder.addresses(reservation.Address), port)
-	default:
-		return c.prober.ready(ctx, reservation.Address, port)
 	}
+	// Who answers at the elastic IP need not be the holder: where kube-proxy
+	// knows the address from a Service, or each machine has it on its loopback
+	// interface, it leads to another API server, that of this very node for
+	// example. So the holder has to answer at its own addresses, too.
+	if own := holder.addresses(reservation.Address); len(own) > 0 || c.ProbeNodes {
+		if err := c.prober.readyAt(ctx, own, port); err != nil || c.ProbeNodes {
+			return err
+		}
+	}
+	return c.prober.ready(ctx, reservation.Address, port)
 }
 
 // candidates are the places other than the holder whose API server is ready,
