@@ -1,7 +1,8 @@
-// Command components writes provider-components.yaml: everything a bootstrap cluster needs to make clusters on Packet. It
-// puts the manifests in config/ and those of Cluster API's Go module together; there is nothing to download.
+// Command components writes provider-components.yaml, everything a bootstrap cluster needs to make clusters on Packet in one
+// process, and the files of the four providers that `clusterctl init` installs one by one. It puts the manifests in config/
+// and those of Cluster API's Go module together; there is nothing to download.
 //
-//	go run ./hack/components -image packetyard/manager:dev -output provider-components.yaml
+//	go run ./hack/components -image packetyard/manager:dev -output provider-components.yaml -providers bin
 package main
 
 import (
@@ -11,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 
 	"github.com/packetyard/packetyard/internal/capi/components"
@@ -26,6 +28,7 @@ func main() {
 func run() error {
 	image := flag.String("image", "packetyard/manager:dev", "image of the manager")
 	output := flag.String("output", "provider-components.yaml", "file to write")
+	providers := flag.String("providers", "", "folder to write the files of the single providers into; none if empty")
 	config := flag.String("config", "config", "folder of our manifests")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -38,15 +41,35 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	manifests, err := components.Build(os.DirFS(upstream), os.DirFS(*config), *image)
+	theirs, ours := os.DirFS(upstream), os.DirFS(*config)
+	manifests, err := components.Build(theirs, ours, *image)
 	if err != nil {
 		return err
 	}
-	var file bytes.Buffer
-	if err := manifests.Write(&file); err != nil {
+	if err := write(*output, manifests, components.Header); err != nil {
 		return err
 	}
-	if err := os.WriteFile(*output, file.Bytes(), 0o644); err != nil {
+	if *providers == "" {
+		return nil
+	}
+	for _, provider := range components.Providers() {
+		manifests, err := components.BuildProvider(theirs, ours, *image, provider)
+		if err != nil {
+			return fmt.Errorf("making %s: %w", provider.File, err)
+		}
+		if err := write(filepath.Join(*providers, provider.File), manifests, provider.Header()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func write(path string, manifests components.Manifests, header string) error {
+	var file bytes.Buffer
+	if err := manifests.Write(&file, header); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, file.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("writing the components: %w", err)
 	}
 	return nil

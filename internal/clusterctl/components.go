@@ -8,20 +8,27 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"github.com/distribution/reference"
 )
 
-// builtComponentsFile is the manifest that `make` leaves beside the program.
-const builtComponentsFile = "provider-components.yaml"
-
 // errNoComponents says what is missing and how to get it.
-var errNoComponents = errors.New("the manifest of the packet provider, " + builtComponentsFile +
-	", is neither beside this program nor in the folder above it: run `make`, which writes it, or keep the two files together")
+var errNoComponents = errors.New("the manifests of the providers (" + strings.Join(componentsFiles(), ", ") +
+	") are neither beside this program nor in the folder above it: run `make`, which writes them, or keep them together with the program")
 
-// builtComponents returns the manifest that `make` built, or nothing if there is
-// none beside the program or in the folder above it, where a checkout has it.
-func builtComponents() ([]byte, error) {
+// componentsFiles are the manifests that `make` leaves beside the program.
+func componentsFiles() []string {
+	var names []string
+	for _, provider := range builtInProviders {
+		names = append(names, provider.components)
+	}
+	return names
+}
+
+// builtComponents returns the manifests that `make` built, by the names of their files, or nothing if not all of them are
+// beside the program or in the folder above it.
+func builtComponents() (map[string][]byte, error) {
 	executable, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("finding this program's own file: %w", err)
@@ -31,15 +38,28 @@ func builtComponents() ([]byte, error) {
 	}
 	folder := filepath.Dir(executable)
 	for _, candidate := range []string{folder, filepath.Dir(folder)} {
-		content, err := os.ReadFile(filepath.Join(candidate, builtComponentsFile))
-		if err == nil {
-			return withFullImageNames(content), nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("reading the provider's manifest: %w", err)
+		found, err := componentsIn(candidate)
+		if err != nil || found != nil {
+			return found, err
 		}
 	}
 	return nil, nil
+}
+
+// componentsIn returns the manifests in a folder, or nothing if one of them is not there.
+func componentsIn(folder string) (map[string][]byte, error) {
+	found := map[string][]byte{}
+	for _, name := range componentsFiles() {
+		content, err := os.ReadFile(filepath.Join(folder, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the manifest of a provider: %w", err)
+		}
+		found[name] = withFullImageNames(content)
+	}
+	return found, nil
 }
 
 var imageLine = regexp.MustCompile(`(?m)^([ -]*image: *)(\S+)[ \t]*$`)

@@ -54,6 +54,14 @@ func Extend(root *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	move, err := find(root, "move")
+	if err != nil {
+		return err
+	}
+	remove, err := find(root, "delete")
+	if err != nil {
+		return err
+	}
 	version, err := find(root, "version")
 	if err != nil {
 		return err
@@ -73,8 +81,14 @@ func Extend(root *cobra.Command) error {
 	session.extendListImages(listImages)
 	for _, upgrade := range []*cobra.Command{upgradePlan, upgradeApply} {
 		upgrade.PreRunE = func(cmd *cobra.Command, _ []string) error {
-			return refuseUpgradeOfOneProcess(cmd)
+			return session.prepareUpgrade(cmd)
 		}
+	}
+	move.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		return recordOneProcess(cmd, "", "to-")
+	}
+	remove.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		return recordOneProcess(cmd, "")
 	}
 	version.RunE = func(cmd *cobra.Command, _ []string) error {
 		return printVersion(cmd.OutOrStdout(), cmd.Flags().Lookup("output").Value.String())
@@ -107,8 +121,10 @@ type session struct {
 	// builtIn is false when the user's configuration has a packet provider of
 	// its own, which then is used and left as it is.
 	builtIn bool
-	// componentsFound is true when provider-components.yaml was found.
+	// componentsFound is true when the manifests of the providers were found.
 	componentsFound bool
+	// repository is the folder of the built-in providers.
+	repository string
 }
 
 // prepare runs before every command: it reads the user's configuration, lays
@@ -136,13 +152,13 @@ func (s *session) prepare(cmd *cobra.Command) error {
 		return err
 	}
 	s.componentsFound = files.hasComponents()
-	repository := files.location(cache)
+	s.repository = files.location(cache)
 	if readsRepository(cmd) {
-		if err := files.write(repository); err != nil {
+		if err := files.write(s.repository); err != nil {
 			return fmt.Errorf("laying out the built-in provider: %w", err)
 		}
 	}
-	s.builtIn, err = configureProviders(repository, initialisesOnlyPacket(cmd))
+	s.builtIn, err = configureProviders(s.repository, initialisesOnlyPacket(cmd))
 	return err
 }
 

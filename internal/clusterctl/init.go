@@ -17,7 +17,7 @@ import (
 var providerFlags = []string{"core", "bootstrap", "control-plane", "ipam", "runtime-extension", "addon"}
 
 // initialisesOnlyPacket tells whether cmd is `clusterctl init` and the built-in
-// provider is all it was asked for. Then everything comes from one process that
+// provider is all it was asked for. Then everything comes with this program, and
 // needs neither the releases of Cluster API nor cert-manager.
 func initialisesOnlyPacket(cmd *cobra.Command) bool {
 	if cmd.Name() != "init" && (!cmd.HasParent() || cmd.Parent().Name() != "init") {
@@ -34,8 +34,8 @@ func namesBuiltIn(provider string) bool {
 	return slices.Contains([]string{ProviderName, ProviderName + ":" + Version}, provider)
 }
 
-// extendInit makes `clusterctl init --infrastructure packet` install the one
-// process that this release ships, without network.
+// extendInit makes `clusterctl init --infrastructure packet` install the four
+// providers that come with this program, without network.
 func (s *session) extendInit(cmd *cobra.Command) {
 	upstream := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -44,6 +44,11 @@ func (s *session) extendInit(cmd *cobra.Command) {
 		}
 		c, options, err := s.initClient(cmd)
 		if err != nil {
+			return err
+		}
+		// The Deployment of the infrastructure provider takes the place of the one process, so that what follows is a
+		// first installation.
+		if err := forgetOneProcess(cmd); err != nil {
 			return err
 		}
 		options.LogUsageInstructions = true

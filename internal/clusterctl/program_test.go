@@ -325,9 +325,9 @@ func TestUnwritableCache(t *testing.T) {
 	p.with("XDG_CACHE_HOME="+file).mustFail(t, "set XDG_CACHE_HOME", "generate", "cluster", "same")
 }
 
-// beside puts a copy of the program and the manifest that `make` builds into one
-// folder, or into a folder and the one above it.
-func (p program) beside(t *testing.T, folder, manifest string) program {
+// beside puts a copy of the program and the manifests that `make` builds into
+// one folder, or into a folder and the one above it.
+func (p program) beside(t *testing.T, folder string) program {
 	t.Helper()
 	root := t.TempDir()
 	target := filepath.Join(root, folder, "clusterctl")
@@ -344,29 +344,28 @@ func (p program) beside(t *testing.T, folder, manifest string) program {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(root, builtComponentsFile), []byte(manifest), 0o644); err != nil {
-		t.Fatal(err)
+	for _, provider := range builtInProviders {
+		manifest := strings.ReplaceAll(componentsManifest, "LABEL", provider.label)
+		if err := os.WriteFile(filepath.Join(root, provider.components), []byte(manifest), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	p.path = target
 	return p
 }
 
+// componentsManifest is the least that clusterctl takes for a provider. What
+// `make` builds is installed in cmd/manager's tests.
 const componentsManifest = `apiVersion: v1
 kind: Namespace
 metadata:
-  name: cluster-api-provider-packet-system
----
-apiVersion: v1
-kind: ServiceAccount
-metadata:
-  name: cluster-api-provider-packet-manager
-  namespace: cluster-api-provider-packet-system
+  name: LABEL-system
 ---
 apiVersion: apps/v1
 kind: Deployment
 metadata:
-  name: cluster-api-provider-packet-controller-manager
-  namespace: cluster-api-provider-packet-system
+  name: LABEL-controller-manager
+  namespace: LABEL-system
 spec:
   selector:
     matchLabels: {app: manager}
@@ -381,14 +380,20 @@ spec:
 
 func TestGenerateProvider(t *testing.T) {
 	p := newProgram(t)
-	p.mustFail(t, "provider-components.yaml, is neither beside this program", "generate", "provider", "--infrastructure", "packet")
-	p.mustFail(t, "provider-components.yaml, is neither beside this program", "init", "--infrastructure", "packet")
+	p.mustFail(t, "infrastructure-components.yaml) are neither beside this program", "generate", "provider", "--infrastructure", "packet")
+	p.mustFail(t, "infrastructure-components.yaml) are neither beside this program", "init", "--infrastructure", "packet")
 	for _, folder := range []string{"", "bin"} {
-		out := p.beside(t, folder, componentsManifest).mustRun(t, "generate", "provider", "--infrastructure", "packet")
+		out := p.beside(t, folder).mustRun(t, "generate", "provider", "--infrastructure", "packet")
 		if !strings.Contains(out, "cluster.x-k8s.io/provider: infrastructure-packet") || !strings.Contains(out, "image: docker.io/packetyard/manager:dev") {
 			t.Errorf("the provider is\n%s", out)
 		}
 	}
+	// A program that has lost one of the manifests does not install the others.
+	incomplete := p.beside(t, "")
+	if err := os.Remove(filepath.Join(filepath.Dir(incomplete.path), "core-components.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	incomplete.mustFail(t, "core-components.yaml", "init", "--infrastructure", "packet")
 }
 
 func TestWithFullImageNames(t *testing.T) {

@@ -28,9 +28,8 @@ const (
 // <provider label>/<version>/<file>, by their slash-separated path.
 type files map[string][]byte
 
-// repositoryFiles returns the repository of the built-in provider: the embedded
-// templates and metadata, the manifest that `make` built if it is there, and the
-// stand-ins for the providers that run in the same process.
+// repositoryFiles returns the repository of the built-in providers: the embedded
+// templates and metadata, and the manifests that `make` built if they are there.
 func repositoryFiles() (files, error) {
 	repository := files{}
 	entries, err := fs.ReadDir(templates.Files, ".")
@@ -44,17 +43,18 @@ func repositoryFiles() (files, error) {
 		}
 		repository[path.Join(infrastructureLabel, Version, entry.Name())] = content
 	}
-	for _, provider := range sharedProviders {
-		for name, content := range provider.files() {
-			repository[path.Join(provider.label, clusterAPIVersion, name)] = content
-		}
-	}
 	components, err := builtComponents()
 	if err != nil {
 		return nil, err
 	}
-	if components != nil {
-		repository[path.Join(infrastructureLabel, Version, componentsFile)] = components
+	for _, provider := range builtInProviders {
+		folder := path.Join(provider.label, provider.version)
+		if provider.label != infrastructureLabel {
+			repository[path.Join(folder, "metadata.yaml")] = []byte(clusterAPIMetadata)
+		}
+		if components != nil {
+			repository[path.Join(folder, provider.components)] = components[provider.components]
+		}
 	}
 	return repository, nil
 }

@@ -22,6 +22,10 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&PacketClusterTemplate{}, &PacketClusterTemplateList{},
 		&PacketMachine{}, &PacketMachineList{},
 		&PacketMachineTemplate{}, &PacketMachineTemplateList{},
+		&PacketMachinePool{}, &PacketMachinePoolList{},
+		&PacketMachinePoolTemplate{}, &PacketMachinePoolTemplateList{},
+		&PacketRemediation{}, &PacketRemediationList{},
+		&PacketRemediationTemplate{}, &PacketRemediationTemplateList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

@@ -12,7 +12,11 @@ type PacketClusterTemplateSpec struct {
 	Template PacketClusterTemplateResource `json:"template,omitempty,omitzero"`
 }
 
-// PacketClusterTemplateResource is a PacketCluster without identity.
+// PacketClusterTemplateResource is a PacketCluster without identity. Its metro may be left out, for a patch of the
+// ClusterClass to set.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.controlPlaneEndpoint)",fieldPath=".spec.controlPlaneEndpoint",reason="FieldValueForbidden",message="controlPlaneEndpoint is not possible in a template: every cluster made from it would have the same"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.elasticIP) || !has(self.spec.elasticIP.reservationID)",fieldPath=".spec.elasticIP.reservationID",reason="FieldValueForbidden",message="reservationID is not possible in a template: every cluster made from it would have the same address"
 type PacketClusterTemplateResource struct {
 	// metadata are labels and annotations for the PacketCluster.
 	// +optional

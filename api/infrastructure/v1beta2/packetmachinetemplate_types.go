@@ -14,6 +14,8 @@ type PacketMachineTemplateSpec struct {
 }
 
 // PacketMachineTemplateResource is a PacketMachine without identity.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.providerID)",fieldPath=".spec.providerID",reason="FieldValueForbidden",message="providerID is not possible in a template: it names one device"
 type PacketMachineTemplateResource struct {
 	// metadata are labels and annotations for the PacketMachine.
 	// +optional
@@ -23,13 +25,54 @@ type PacketMachineTemplateResource struct {
 	Spec PacketMachineSpec `json:"spec,omitempty,omitzero"`
 }
 
-// PacketMachineTemplateStatus is what a cluster autoscaler needs to scale a MachineDeployment up from zero machines.
+// PacketMachineTemplateStatus is what a cluster autoscaler needs to scale a MachineDeployment up from zero machines. All of
+// it comes from the plan of the machine type.
 //
 // +kubebuilder:validation:MinProperties=1
 type PacketMachineTemplateStatus struct {
+	// conditions are the observations of the controller: CapacityKnown.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=32
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
 	// capacity are the resources of a machine made from this template, such as cpu and memory.
 	// +optional
 	Capacity corev1.ResourceList `json:"capacity,omitempty"`
+
+	// nodeInfo tells what kind of node a machine made from this template becomes.
+	// +optional
+	NodeInfo PacketNodeInfo `json:"nodeInfo,omitempty,omitzero"`
+}
+
+// Architecture is the kind of processor of a node.
+//
+// +kubebuilder:validation:Enum=amd64;arm64;s390x;ppc64le
+type Architecture string
+
+// Architectures that Packet has.
+const (
+	ArchitectureAMD64 Architecture = "amd64"
+	ArchitectureARM64 Architecture = "arm64"
+)
+
+// OperatingSystemLinux is the operating system of every node.
+const OperatingSystemLinux = "linux"
+
+// PacketNodeInfo tells what kind of node a machine becomes.
+//
+// +kubebuilder:validation:MinProperties=1
+type PacketNodeInfo struct {
+	// architecture is the kind of processor: amd64 or arm64.
+	// +optional
+	Architecture Architecture `json:"architecture,omitempty"`
+
+	// operatingSystem is linux.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	OperatingSystem string `json:"operatingSystem,omitempty"`
 }
 
 // PacketMachineTemplate is what MachineDeployments, MachineSets and control planes make PacketMachines from. It is
@@ -55,6 +98,14 @@ type PacketMachineTemplate struct {
 	// status is what was observed.
 	// +optional
 	Status PacketMachineTemplateStatus `json:"status,omitempty,omitzero"`
+}
+
+// GetConditions returns the conditions of the object.
+func (t *PacketMachineTemplate) GetConditions() []metav1.Condition { return t.Status.Conditions }
+
+// SetConditions replaces the conditions of the object.
+func (t *PacketMachineTemplate) SetConditions(conditions []metav1.Condition) {
+	t.Status.Conditions = conditions
 }
 
 // PacketMachineTemplateList is a list of PacketMachineTemplates.

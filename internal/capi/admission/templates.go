@@ -1,62 +1,78 @@
-// Package admission holds the webhooks of the Packet infrastructure types. There are few, because most rules are in the
-// CustomResourceDefinitions: only what needs to know about the request itself is here.
 package admission
 
 import (
-	"context"
-	"fmt"
 	"reflect"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/cluster-api/util/topology"
 
 	infrav1 "github.com/packetyard/packetyard/api/infrastructure/v1beta2"
 )
 
-// SetupMachineTemplate adds the webhook that keeps PacketMachineTemplates as they are.
-func SetupMachineTemplate(mgr ctrl.Manager) error {
-	return ctrl.NewWebhookManagedBy(mgr, &infrav1.PacketMachineTemplate{}).
-		WithValidator(immutable[*infrav1.PacketMachineTemplate]{spec: func(t *infrav1.PacketMachineTemplate) any { return t.Spec.Template.Spec }}).
-		Complete()
+var templatePath = field.NewPath("spec", "template")
+
+// packetClusterTemplate checks what clusters of a ClusterClass are made from.
+func packetClusterTemplate() validator[*infrav1.PacketClusterTemplate] {
+	return validator[*infrav1.PacketClusterTemplate]{
+		spec: func(t *infrav1.PacketClusterTemplate) any { return t.Spec },
+		check: func(t *infrav1.PacketClusterTemplate) field.ErrorList {
+			return append(metadata(t.Spec.Template.ObjectMeta, templatePath), failureDomains(t.Spec.Template.Spec, templatePath.Child("spec"))...)
+		},
+		change: immutable(func(t *infrav1.PacketClusterTemplate) any { return t.Spec.Template.Spec }),
+		warn: func(t *infrav1.PacketClusterTemplate) admission.Warnings {
+			return clusterWarnings(t.Spec.Template.Spec, templatePath.Child("spec"))
+		},
+	}
 }
 
-// SetupClusterTemplate adds the webhook that keeps PacketClusterTemplates as they are.
-func SetupClusterTemplate(mgr ctrl.Manager) error {
-	return ctrl.NewWebhookManagedBy(mgr, &infrav1.PacketClusterTemplate{}).
-		WithValidator(immutable[*infrav1.PacketClusterTemplate]{spec: func(t *infrav1.PacketClusterTemplate) any { return t.Spec.Template.Spec }}).
-		Complete()
+// packetMachineTemplate checks what machines are made from.
+func packetMachineTemplate() validator[*infrav1.PacketMachineTemplate] {
+	return validator[*infrav1.PacketMachineTemplate]{
+		spec: func(t *infrav1.PacketMachineTemplate) any { return t.Spec },
+		check: func(t *infrav1.PacketMachineTemplate) field.ErrorList {
+			return append(metadata(t.Spec.Template.ObjectMeta, templatePath), machineSpec(t.Spec.Template.Spec, templatePath.Child("spec"))...)
+		},
+		change: immutable(func(t *infrav1.PacketMachineTemplate) any { return t.Spec.Template.Spec }),
+		warn: func(t *infrav1.PacketMachineTemplate) admission.Warnings {
+			return machineWarnings(t.Spec.Template.Spec, templatePath.Child("spec"))
+		},
+	}
+}
+
+// packetRemediationTemplate checks what remediations are made from. It may be changed, since nothing that exists is made
+// anew by it.
+func packetRemediationTemplate() validator[*infrav1.PacketRemediationTemplate] {
+	return validator[*infrav1.PacketRemediationTemplate]{
+		spec: func(t *infrav1.PacketRemediationTemplate) any { return t.Spec },
+		check: func(t *infrav1.PacketRemediationTemplate) field.ErrorList {
+			return metadata(t.Spec.Template.ObjectMeta, templatePath)
+		},
+	}
 }
 
 // immutable refuses changes of templates: what was made from one would no longer match it, and nobody would notice.
-type immutable[T client.Object] struct {
-	spec func(T) any
+func immutable[T client.Object](spec func(T) any) func(admission.Request, T, T) field.ErrorList {
+	return func(request admission.Request, before, after T) field.ErrorList {
+		// Cluster API finds out whether a template has to be replaced by a dry run of changing it.
+		if topology.IsDryRunRequest(request, after) || reflect.DeepEqual(spec(before), spec(after)) {
+			return nil
+		}
+		return field.ErrorList{field.Forbidden(templatePath.Child("spec"),
+			"a template cannot be changed: create a new one and refer to that")}
+	}
 }
 
-// ValidateCreate implements admission.Validator.
-func (immutable[T]) ValidateCreate(context.Context, T) (admission.Warnings, error) { return nil, nil }
+// metadata checks labels and annotations that objects will get: what is wrong with them would otherwise only be seen when
+// the first one is made.
+func metadata(meta clusterv1.ObjectMeta, parent *field.Path) field.ErrorList {
+	return meta.Validate(parent.Child("metadata"))
+}
 
-// ValidateDelete implements admission.Validator.
-func (immutable[T]) ValidateDelete(context.Context, T) (admission.Warnings, error) { return nil, nil }
-
-// ValidateUpdate implements admission.Validator.
-func (v immutable[T]) ValidateUpdate(ctx context.Context, before, after T) (admission.Warnings, error) {
-	request, err := admission.RequestFromContext(ctx)
-	if err != nil {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("reading the admission request: %v", err))
-	}
-	// Cluster API finds out whether a template has to be replaced by a dry run of changing it.
-	if topology.IsDryRunRequest(request, after) || reflect.DeepEqual(v.spec(before), v.spec(after)) {
-		return nil, nil
-	}
-	kind := schema.GroupKind{Group: request.Kind.Group, Kind: request.Kind.Kind}
-	return nil, apierrors.NewInvalid(kind, after.GetName(), field.ErrorList{field.Forbidden(
-		field.NewPath("spec", "template", "spec"),
-		"a template cannot be changed: create a new one and refer to that",
-	)})
+func groupKind(request admission.Request) schema.GroupKind {
+	return schema.GroupKind{Group: request.Kind.Group, Kind: request.Kind.Kind}
 }

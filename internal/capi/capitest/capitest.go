@@ -147,7 +147,7 @@ func (e *Environment) applyComponents(contents Contents) error {
 		})
 	}
 	var file bytes.Buffer
-	if err := manifests.Write(&file); err != nil {
+	if err := manifests.Write(&file, components.Header); err != nil {
 		return err
 	}
 	path := filepath.Join(e.dir, "provider-components.yaml")
@@ -203,7 +203,7 @@ func (e *Environment) ServeWebhooks(ctx context.Context, port int) error {
 }
 
 // Namespace makes a namespace that is the test's own.
-func (e *Environment) Namespace(t *testing.T) string {
+func (e *Environment) Namespace(t testing.TB) string {
 	t.Helper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}
 	if err := e.Client.Create(t.Context(), namespace); err != nil {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -45,7 +46,7 @@ type Request struct {
 }
 
 // newNetwork makes a way to an API.
-func newNetwork(t *testing.T, api string) *Network {
+func newNetwork(t testing.TB, api string) *Network {
 	t.Helper()
 	target, err := url.Parse(api)
 	if err != nil {
@@ -147,4 +148,43 @@ func First(count int, match func(*http.Request) bool, verdict Verdict) Fault {
 		count--
 		return verdict
 	}
+}
+
+// Numbered asks for the verdict of each request with its number, the first being 1.
+func Numbered(judge func(number int, r *http.Request) Verdict) Fault {
+	var count atomic.Int64
+	return func(r *http.Request) Verdict { return judge(int(count.Add(1)), r) }
+}
+
+// OneInFive has one request in five fail, each time in another way: an error of the API, an answer that is lost after the
+// request was carried out, and the demand to wait.
+func OneInFive() Fault {
+	return Numbered(func(number int, _ *http.Request) Verdict {
+		switch number % 15 {
+		case 3:
+			return Verdict{Status: http.StatusInternalServerError, Body: `{"errors":["oops"]}`}
+		case 8:
+			return Verdict{Lose: true}
+		case 13:
+			return Verdict{Status: http.StatusTooManyRequests, Body: `{"errors":["slow down"]}`, Header: map[string]string{"Retry-After": "1"}}
+		default:
+			return Verdict{}
+		}
+	})
+}
+
+// KilledAfter is what the API sees of a process that is killed: it carries out so many requests, the answer to the last of
+// which nobody hears, and gets none after it. The channel closes when that has happened.
+func KilledAfter(requests int) (Fault, <-chan struct{}) {
+	killed := make(chan struct{})
+	return Numbered(func(number int, _ *http.Request) Verdict {
+		switch {
+		case number < requests:
+			return Verdict{}
+		case number == requests:
+			return Verdict{Lose: true, After: func() { close(killed) }}
+		default:
+			return Verdict{Status: http.StatusBadGateway}
+		}
+	}), killed
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,11 +14,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/config"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -26,6 +28,7 @@ import (
 	infrav1 "github.com/packetyard/packetyard/api/infrastructure/v1beta2"
 	"github.com/packetyard/packetyard/internal/apiserver/apiservertest"
 	"github.com/packetyard/packetyard/internal/capi/credentials"
+	"github.com/packetyard/packetyard/internal/capi/endpoint"
 	"github.com/packetyard/packetyard/internal/capi/manager"
 	"github.com/packetyard/packetyard/internal/capi/packetcluster"
 	"github.com/packetyard/packetyard/internal/capi/packetmachine"
@@ -51,14 +54,46 @@ type World struct {
 	// Packet asks the API directly.
 	Packet  *packet.Client
 	Network *Network
+	// Intervals are those of the controllers; NewWorld makes them short.
+	Intervals Intervals
+	// Dial opens the connections by which API servers of machines are asked whether they are ready; without it, nobody
+	// answers.
+	Dial endpoint.Dial
+	// Machines changes the controller of PacketMachines before it runs, for example its clock; it may be nil.
+	Machines func(*packetmachine.Reconciler)
 
-	t *testing.T
+	t          testing.TB
+	more       []Setup
+	kubernetes calls
+}
+
+// Intervals say how often controllers look, and how much they do at once.
+type Intervals struct {
+	// Poll is for what is changing, Resync for what is not, Endpoint for the holders of elastic IPs.
+	Poll, Resync, Endpoint time.Duration
+	// Listing is how long a listing of devices is shared.
+	Listing time.Duration
+	// Sync is how often every object is reconciled though nothing changed; the default of controller-runtime if zero.
+	Sync time.Duration
+	// Concurrency is how many objects of a kind are reconciled at a time.
+	Concurrency int
+}
+
+// Setup adds a controller to a manager that runs in a World.
+type Setup func(ctx context.Context, mgr ctrl.Manager, accounts *credentials.Resolver) error
+
+// Add has Run start another controller besides the usual ones.
+func (w *World) Add(setup Setup) { w.more = append(w.more, setup) }
+
+func nobodyAnswers(context.Context, string, string) (net.Conn, error) {
+	return nil, errors.New("no machine of this test serves an API")
 }
 
 // NewWorld makes a world, with credentials.
-func NewWorld(t *testing.T, e *Environment, options apiservertest.Options) *World {
+func NewWorld(t testing.TB, e *Environment, options apiservertest.Options) *World {
 	t.Helper()
-	w := &World{Environment: e, Namespace: e.Namespace(t), OtherNamespace: e.Namespace(t), t: t}
+	w := &World{Environment: e, Namespace: e.Namespace(t), OtherNamespace: e.Namespace(t), Dial: nobodyAnswers, t: t}
+	w.Intervals = Intervals{Poll: poll, Resync: resync, Endpoint: 4 * poll, Listing: poll, Concurrency: 4}
 	w.API = apiservertest.Start(t, options)
 	w.Packet = w.API.Client(t)
 	w.Network = newNetwork(t, w.API.URL)
@@ -91,35 +126,63 @@ func (w *World) Run() (stop func()) {
 		w.t.Fatalf("registering types: %v", err)
 	}
 	namespaces := map[string]cache.Config{w.Namespace: {}, w.OtherNamespace: {}}
-	mgr, err := ctrl.NewManager(w.Config, ctrl.Options{
+	every := w.Intervals
+	var syncPeriod *time.Duration
+	if every.Sync > 0 {
+		syncPeriod = &every.Sync
+	}
+	config := rest.CopyConfig(w.Config)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &counting{next: next, calls: &w.kubernetes} })
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: scheme,
-		Cache:  cache.Options{DefaultNamespaces: namespaces},
+		Cache:  cache.Options{DefaultNamespaces: namespaces, SyncPeriod: syncPeriod},
 		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}}}},
 		// Several tests run the same controllers, one after the other, in one process.
-		Controller: config.Controller{SkipNameValidation: ptr.To(true)},
+		Controller: ctrlconfig.Controller{SkipNameValidation: ptr.To(true)},
 		Metrics:    server.Options{BindAddress: "0"},
+		// A machine that is busy with other tests too takes its time.
+		GracefulShutdownTimeout: ptr.To(2 * time.Minute),
 	})
 	if err != nil {
 		w.t.Fatalf("making a manager: %v", err)
 	}
 	accounts, err := credentials.NewResolver(credentials.Config{
 		Reader: mgr.GetAPIReader(), Secret: client.ObjectKey{Namespace: w.Namespace, Name: CredentialsSecret},
-		QPS: -1, ListingTTL: poll,
+		QPS: -1, ListingTTL: every.Listing,
 	})
 	if err != nil {
 		w.t.Fatalf("making the accounts: %v", err)
 	}
+	secrets, err := credentials.NewSecretCache(mgr, w.Namespace, w.OtherNamespace)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	machines := &packetmachine.Reconciler{
+		Client: mgr.GetClient(), Accounts: accounts, Recorder: mgr.GetEventRecorder("packetmachine"), PollInterval: every.Poll, ResyncInterval: every.Resync,
+	}
+	if w.Machines != nil {
+		w.Machines(machines)
+	}
 	ctx, cancel := context.WithCancel(w.t.Context())
 	if err := errors.Join(
 		(&packetcluster.Reconciler{
-			Client: mgr.GetClient(), Accounts: accounts, Recorder: mgr.GetEventRecorder("packetcluster"), PollInterval: poll,
+			Client: mgr.GetClient(), Accounts: accounts, Secrets: secrets, Recorder: mgr.GetEventRecorder("packetcluster"), PollInterval: every.Poll,
 		}).SetupWithManager(ctx, mgr, controller.Options{}),
-		(&packetmachine.Reconciler{
-			Client: mgr.GetClient(), Accounts: accounts, Recorder: mgr.GetEventRecorder("packetmachine"), PollInterval: poll, ResyncInterval: resync,
-		}).SetupWithManager(ctx, mgr, controller.Options{MaxConcurrentReconciles: 4}),
+		(&endpoint.Reconciler{
+			Client: mgr.GetClient(), Accounts: accounts, Recorder: mgr.GetEventRecorder("packetclusterendpoint"),
+			Interval: every.Endpoint, ListingAge: every.Resync, Dial: w.Dial,
+		}).SetupWithManager(ctx, mgr, controller.Options{}),
+		(&credentials.Guard{Client: mgr.GetClient(), Secrets: secrets}).SetupWithManager(ctx, mgr, controller.Options{}),
+		machines.SetupWithManager(ctx, mgr, controller.Options{MaxConcurrentReconciles: every.Concurrency}),
 	); err != nil {
 		cancel()
 		w.t.Fatalf("setting up the controllers: %v", err)
+	}
+	for _, setup := range w.more {
+		if err := setup(ctx, mgr, accounts); err != nil {
+			cancel()
+			w.t.Fatalf("setting up a controller: %v", err)
+		}
 	}
 	done := make(chan error, 1)
 	go func() { done <- mgr.Start(ctx) }()

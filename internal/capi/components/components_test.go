@@ -2,6 +2,7 @@ package components
 
 import (
 	"bytes"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,63 +14,139 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-func buildAll(t *testing.T) Manifests {
+func sources(t *testing.T) (upstream, ours fs.FS) {
 	t.Helper()
-	upstream, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/cluster-api").Output()
+	folder, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/cluster-api").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	manifests, err := Build(os.DirFS(strings.TrimSpace(string(upstream))), os.DirFS(filepath.Join("..", "..", "..", "config")), "example.com/manager:v1")
-	if err != nil {
+	return os.DirFS(strings.TrimSpace(string(folder))), os.DirFS(filepath.Join("..", "..", "..", "config"))
+}
+
+const image = "example.com/manager:v1"
+
+func text(t *testing.T, manifests Manifests) string {
+	t.Helper()
+	var file bytes.Buffer
+	if err := manifests.Write(&file, Header); err != nil {
 		t.Fatal(err)
 	}
-	return manifests
+	return file.String()
 }
 
 func TestBuild(t *testing.T) {
-	manifests := buildAll(t)
-	var file bytes.Buffer
-	if err := manifests.Write(&file); err != nil {
+	upstream, ours := sources(t)
+	manifests, err := Build(upstream, ours, image)
+	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"image: example.com/manager:v1\n", "name: manager\n", "name: packetmachines.infrastructure.cluster.x-k8s.io\n"} {
-		if !strings.Contains(file.String(), want) {
+	file := text(t, manifests)
+	for _, want := range []string{
+		"image: example.com/manager:v1\n", "name: manager\n", "name: packetmachines.infrastructure.cluster.x-k8s.io\n",
+		"MachinePool=true,ClusterTopology=true",
+	} {
+		if !strings.Contains(file, want) {
 			t.Errorf("the components lack %q", want)
 		}
 	}
-	for _, never := range []string{"cert-manager", "capi-system", "webhook-service\n      namespace: system", "${"} {
-		if strings.Contains(file.String(), never) {
+	for _, never := range []string{"cert-manager", "capi-system", "webhook-service\n      namespace: system", "${", "kind: Secret\n"} {
+		if strings.Contains(file, never) {
 			t.Errorf("the components have %q", never)
 		}
 	}
-	if manifests[0].GetKind() != "Namespace" {
-		t.Errorf("the first object is a %s, want the Namespace", manifests[0].GetKind())
-	}
-	namespaces := 0
+	checkShape(t, manifests, providerName, defaultService)
 	for _, object := range manifests {
-		if object.GetLabels()[providerLabel] != providerName {
-			t.Errorf("%s %s lacks the label of the provider", object.GetKind(), object.GetName())
+		if _, labelled := object.GetLabels()[clusterctlLabel]; !labelled {
+			t.Errorf("%s %s lacks the label that clusterctl knows its objects by", object.GetKind(), object.GetName())
 		}
-		if object.GetKind() == "Namespace" {
-			namespaces++
-		}
-		if object.GetKind() == "CustomResourceDefinition" {
-			checkDefinition(t, object)
-		}
-	}
-	if namespaces != 1 {
-		t.Errorf("%d Namespaces, clusterctl wants 1", namespaces)
 	}
 }
 
-func checkDefinition(t *testing.T, definition *unstructured.Unstructured) {
+// defaultService is what the manager's flags default to; see internal/capi/manager.
+const defaultService = "cluster-api-provider-packet-webhook-service"
+
+// checkShape checks what the contract of clusterctl says of every provider.
+func checkShape(t *testing.T, manifests Manifests, label, service string) {
+	t.Helper()
+	if manifests[0].GetKind() != "Namespace" {
+		t.Errorf("the first object is a %s, want the Namespace", manifests[0].GetKind())
+	}
+	kinds := map[string]int{}
+	for _, object := range manifests {
+		kinds[object.GetKind()]++
+		if object.GetLabels()[providerLabel] != label {
+			t.Errorf("%s %s lacks the label of the provider", object.GetKind(), object.GetName())
+		}
+		if object.GetKind() == "CustomResourceDefinition" {
+			checkDefinition(t, object, service)
+		}
+	}
+	if kinds["Namespace"] != 1 || kinds["Deployment"] != 1 {
+		t.Errorf("the kinds are %v, clusterctl wants one Namespace and one Deployment", kinds)
+	}
+}
+
+// Together the providers have what the one process has: no definition, webhook or rule is lost or doubled.
+func TestProvidersAreTheWhole(t *testing.T) {
+	upstream, ours := sources(t)
+	all, err := Build(upstream, ours, image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := func(manifests Manifests) (found []string) {
+		for _, object := range manifests {
+			webhooks, _, _ := unstructured.NestedSlice(object.Object, "webhooks")
+			for _, webhook := range webhooks {
+				found = append(found, object.GetKind()+" "+webhook.(map[string]any)["name"].(string))
+			}
+			if object.GetKind() == "CustomResourceDefinition" {
+				found = append(found, object.GetName())
+			}
+		}
+		return found
+	}
+	var parts []string
+	for _, provider := range Providers() {
+		manifests, err := BuildProvider(upstream, ours, image, provider)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkShape(t, manifests, provider.Label, provider.WebhookService())
+		file := text(t, manifests)
+		for _, want := range []string{
+			"--providers=" + provider.Name + "\n", "ClusterTopology=${CLUSTER_TOPOLOGY:=true}", "MachinePool=${EXP_MACHINE_POOL:=true}",
+			"namespace: " + provider.Namespace + "\n", "image: " + image,
+		} {
+			if !strings.Contains(file, want) {
+				t.Errorf("%s lacks %q", provider.File, want)
+			}
+		}
+		if secrets := strings.Contains(file, "kind: Secret\n"); secrets != (provider.Label == providerName) {
+			t.Errorf("%s has credentials: %v", provider.File, secrets)
+		}
+		for _, other := range Providers() {
+			if other.Label != provider.Label && strings.Contains(file, "namespace: "+other.Namespace+"\n") {
+				t.Errorf("%s has something in namespace %s", provider.File, other.Namespace)
+			}
+		}
+		parts = append(parts, names(manifests)...)
+	}
+	whole := names(all)
+	slices.Sort(whole)
+	slices.Sort(parts)
+	if !slices.Equal(whole, parts) {
+		t.Errorf("the providers have\n%s\nand the one process has\n%s", strings.Join(parts, "\n"), strings.Join(whole, "\n"))
+	}
+}
+
+func checkDefinition(t *testing.T, definition *unstructured.Unstructured, service string) {
 	t.Helper()
 	versions, _, err := unstructured.NestedSlice(definition.Object, "spec", "versions")
 	if err != nil {
 		t.Fatal(err)
 	}
 	strategy, _, _ := unstructured.NestedString(definition.Object, "spec", "conversion", "strategy")
-	if several := len(versions) > 1; several != (strategy == "Webhook") || several != (definition.GetLabels()[injectLabel] != "") {
+	if several := len(versions) > 1; several != (strategy == "Webhook") || several != (definition.GetLabels()[injectLabel] == service) {
 		t.Errorf("%s has %d versions, conversion %q and labels %v", definition.GetName(), len(versions), strategy, definition.GetLabels())
 	}
 	if strings.HasPrefix(definition.GetName(), "packet") && definition.GetLabels()["cluster.x-k8s.io/v1beta2"] != "v1beta2" {

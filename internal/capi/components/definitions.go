@@ -20,19 +20,23 @@ var contractGroups = map[string]bool{
 	"controlplane.cluster.x-k8s.io": true,
 }
 
-// customResourceDefinitions are ours and those of Cluster API.
-func customResourceDefinitions(upstream, ours fs.FS) (Manifests, error) {
-	all, err := readFolders(ours, "crd/bases")
-	if err != nil {
-		return nil, err
-	}
-	for _, manager := range upstreamManagers {
-		definitions, err := readFolders(upstream, path.Join(manager, "crd/bases"))
+// customResourceDefinitions are those of some providers.
+func customResourceDefinitions(upstream, ours fs.FS, named Provider, providers []Provider) (Manifests, error) {
+	var all Manifests
+	for _, provider := range providers {
+		files, folder := ours, "crd/bases"
+		if provider.upstream != "" {
+			files, folder = upstream, path.Join(provider.upstream, "crd/bases")
+		}
+		definitions, err := readFolders(files, folder)
 		if err != nil {
 			return nil, err
 		}
 		for _, definition := range definitions {
-			if err := prepareUpstream(definition); err != nil {
+			if provider.upstream == "" {
+				continue
+			}
+			if err := prepareUpstream(definition, named); err != nil {
 				return nil, fmt.Errorf("preparing CustomResourceDefinition %s: %w", definition.GetName(), err)
 			}
 		}
@@ -54,7 +58,7 @@ func customResourceDefinitions(upstream, ours fs.FS) (Manifests, error) {
 // prepareUpstream does what Cluster API's kustomizations do for a release: labels, and conversion by webhook. Versions that
 // are not stored any more lose their descriptions: they are two thirds of what the API server has to read, check and keep,
 // and `kubectl explain` shows the stored version.
-func prepareUpstream(definition *unstructured.Unstructured) error {
+func prepareUpstream(definition *unstructured.Unstructured, named Provider) error {
 	group, _, err := unstructured.NestedString(definition.Object, "spec", "group")
 	if err != nil {
 		return err
@@ -81,13 +85,13 @@ func prepareUpstream(definition *unstructured.Unstructured) error {
 	if err := unstructured.SetNestedSlice(definition.Object, versions, "spec", "versions"); err != nil {
 		return err
 	}
-	addLabels(definition, map[string]string{injectLabel: "true"})
+	addLabels(definition, map[string]string{injectLabel: named.WebhookService()})
 	return unstructured.SetNestedMap(definition.Object, map[string]any{
 		"strategy": "Webhook",
 		"webhook": map[string]any{
 			"conversionReviewVersions": []any{"v1"},
 			"clientConfig": map[string]any{
-				"service": map[string]any{"namespace": namespace, "name": webhookService, "path": "/convert"},
+				"service": map[string]any{"namespace": named.Namespace, "name": named.WebhookService(), "path": "/convert"},
 			},
 		},
 	}, "spec", "conversion")

@@ -12,8 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// mergeRoles adds the rules of Cluster API's managers to our ClusterRole.
-func mergeRoles(upstream fs.FS, objects Manifests) error {
+// mergeRoles adds the rules of the providers to the ClusterRole of the manager.
+func mergeRoles(upstream, ours fs.FS, objects Manifests, providers []Provider) error {
 	var target *unstructured.Unstructured
 	for _, object := range objects {
 		if object.GetKind() == "ClusterRole" {
@@ -21,14 +21,18 @@ func mergeRoles(upstream fs.FS, objects Manifests) error {
 		}
 	}
 	if target == nil {
-		return fmt.Errorf("there is no ClusterRole to merge the rules of Cluster API into")
+		return fmt.Errorf("there is no ClusterRole to merge the rules of the providers into")
 	}
 	rules, err := rulesOf(target)
 	if err != nil {
 		return err
 	}
-	for _, manager := range upstreamManagers {
-		roles, err := readFile(upstream, path.Join(manager, "rbac/role.yaml"))
+	for _, provider := range providers {
+		files, name := ours, "rbac/infrastructure/role.yaml"
+		if provider.upstream != "" {
+			files, name = upstream, path.Join(provider.upstream, "rbac/role.yaml")
+		}
+		roles, err := readFile(files, name)
 		if err != nil {
 			return err
 		}
@@ -66,7 +70,12 @@ type target struct{ group, resource, name string }
 // mergeRules makes one rule per resource group and set of verbs out of many that overlap.
 func mergeRules(rules []rbacv1.PolicyRule) []rbacv1.PolicyRule {
 	verbs := map[target][]string{}
+	var urls []rbacv1.PolicyRule
 	for _, rule := range rules {
+		if len(rule.NonResourceURLs) > 0 {
+			urls = append(urls, rule)
+			continue
+		}
 		names := rule.ResourceNames
 		if len(names) == 0 {
 			names = []string{""}
@@ -109,7 +118,7 @@ func mergeRules(rules []rbacv1.PolicyRule) []rbacv1.PolicyRule {
 		merged = append(merged, rule)
 	}
 	slices.SortFunc(merged, func(a, b rbacv1.PolicyRule) int { return strings.Compare(a.String(), b.String()) })
-	return merged
+	return append(merged, urls...)
 }
 
 // dropCovered removes what a rule for all objects or for all resources of the group allows anyway.

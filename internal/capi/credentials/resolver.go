@@ -8,23 +8,11 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	infrav1 "github.com/packetyard/packetyard/api/infrastructure/v1beta2"
 	"github.com/packetyard/packetyard/pkg/packet"
 )
-
-// Keys of the credentials Secret.
-const (
-	KeyAPIURL    = "apiURL"
-	KeyAPIToken  = "apiToken"
-	KeyProjectID = "projectID"
-)
-
-// secretTTL is how long the Secret is not read again: short enough that a rotated token is used at once, long enough that
-// a thousand machines do not read it a thousand times.
-const secretTTL = 5 * time.Second
 
 const (
 	// attempts per request are few and waits short, because a controller comes back by itself and should not keep a
@@ -35,11 +23,11 @@ const (
 
 // Config tells where credentials come from and how the clients made of them behave.
 type Config struct {
-	// Reader reads the Secret, live: it is in no cache.
+	// Reader reads Secrets, live: they are in no cache.
 	Reader client.Reader
-	// Secret holds the credentials of all clusters.
+	// Secret holds the credentials of all clusters that bring none of their own.
 	Secret client.ObjectKey
-	// Environment fills in what the Secret does not have, for running outside of a cluster.
+	// Environment fills in what that Secret does not have, for running outside of a cluster.
 	Environment packet.Credentials
 
 	UserAgent  string
@@ -54,17 +42,24 @@ type Config struct {
 
 // Resolver hands out accounts.
 type Resolver struct {
-	config Config
+	config  Config
+	secrets *secrets
 
 	mutex    sync.Mutex
-	shared   packet.Credentials
-	sharedAt time.Time
 	clients  map[clientKey]*packet.Client
-	accounts map[packet.Credentials]*Account
+	listings map[packet.Credentials]listings
+	accounts map[accountKey]*Account
 }
 
 // clientKey is what two accounts must have in common to share a client, and with it the limit of calls per second.
 type clientKey struct{ url, token string }
+
+func clientKeyOf(c packet.Credentials) clientKey { return clientKey{c.APIURL, c.APIToken} }
+
+type accountKey struct {
+	credentials packet.Credentials
+	secret      client.ObjectKey
+}
 
 // NewResolver returns a Resolver. Nothing is read yet.
 func NewResolver(config Config) (*Resolver, error) {
@@ -79,83 +74,123 @@ func NewResolver(config Config) (*Resolver, error) {
 	}
 	return &Resolver{
 		config:   config,
+		secrets:  newSecrets(config.Reader, config.Now),
 		clients:  map[clientKey]*packet.Client{},
-		accounts: map[packet.Credentials]*Account{},
+		listings: map[packet.Credentials]listings{},
+		accounts: map[accountKey]*Account{},
 	}, nil
 }
 
-// MissingError tells that there are no usable credentials, and what to do about it.
-type MissingError struct {
-	Secret client.ObjectKey
-	Err    error
+// SharedSecret is the Secret of all clusters that bring no credentials of their own.
+func (r *Resolver) SharedSecret() client.ObjectKey { return r.config.Secret }
+
+// Forget has a Secret read anew by the next who asks for an account, because it changed.
+func (r *Resolver) Forget(secret client.ObjectKey) { r.secrets.forget(secret) }
+
+// SecretOf is the Secret that a cluster names for its credentials; false if it names none.
+func SecretOf(cluster *infrav1.PacketCluster) (client.ObjectKey, bool) {
+	name := cluster.Spec.CredentialsRef.Name
+	return client.ObjectKey{Namespace: cluster.Namespace, Name: name}, name != ""
 }
 
-// Error implements error.
-func (e *MissingError) Error() string {
-	return fmt.Sprintf("no Packet API credentials: create Secret %s in namespace %s with the keys %s, %s and %s: %v",
-		e.Secret.Name, e.Secret.Namespace, KeyAPIURL, KeyAPIToken, KeyProjectID, e.Err)
-}
-
-// Unwrap gives the reason.
-func (e *MissingError) Unwrap() error { return e.Err }
-
-// Account returns the account of a project. An empty project is the one that the credentials name. The error is a
-// *MissingError if there are no credentials.
-func (r *Resolver) Account(ctx context.Context, projectID string) (*Account, error) {
-	r.mutex.Lock()
-	defer r.mutex.Unlock()
-	found, err := r.find(ctx)
+// AccountOf returns the account of a cluster: that of the Secret it names, which the manager's own credentials complete, or
+// the manager's. The cluster may be nil, where it is gone already: then it is the manager's. The error is a *MissingError
+// if there are no credentials.
+func (r *Resolver) AccountOf(ctx context.Context, cluster *infrav1.PacketCluster) (*Account, error) {
+	if cluster == nil {
+		return r.Account(ctx, "")
+	}
+	key, own := SecretOf(cluster)
+	if !own {
+		return r.Account(ctx, cluster.Spec.ProjectID)
+	}
+	found, err := r.secrets.read(ctx, key)
 	if err != nil {
 		return nil, err
 	}
+	if found.APIToken == "" {
+		return nil, &MissingError{Secret: key, Own: true, Err: errors.New("there is no API token")}
+	}
+	shared, err := r.shared(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r.account(found.Or(shared), cluster.Spec.ProjectID, key, true)
+}
+
+// Account returns the account that the manager's own credentials give for a project. An empty project is the one that the
+// credentials name. The error is a *MissingError if there are no credentials.
+func (r *Resolver) Account(ctx context.Context, projectID string) (*Account, error) {
+	found, err := r.shared(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r.account(found, projectID, r.config.Secret, false)
+}
+
+func (r *Resolver) shared(ctx context.Context) (packet.Credentials, error) {
+	found, err := r.secrets.read(ctx, r.config.Secret)
+	return found.Or(r.config.Environment), err
+}
+
+func (r *Resolver) account(found packet.Credentials, projectID string, secret client.ObjectKey, own bool) (*Account, error) {
 	if projectID != "" {
 		found.ProjectID = projectID
 	}
 	found = clean(found)
 	if err := found.Validate(); err != nil {
-		return nil, &MissingError{Secret: r.config.Secret, Err: err}
+		return nil, &MissingError{Secret: secret, Own: own, Err: err}
 	}
-	if account, ok := r.accounts[found]; ok {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	key := accountKey{found, secret}
+	if account, ok := r.accounts[key]; ok {
 		return account, nil
 	}
-	api, err := r.client(found)
+	// Clients of tokens that are no longer in use are dropped, so that rotating one often does not pile them up.
+	r.drop(secret, found)
+	api, err := r.client(found, secret, own)
 	if err != nil {
 		return nil, err
 	}
-	account := newAccount(api, found, r.config.ListingTTL)
-	r.accounts[found] = account
+	shared, ok := r.listings[found]
+	if !ok {
+		shared = newListings(api, found.ProjectID, r.config.ListingTTL)
+		r.listings[found] = shared
+	}
+	account := &Account{
+		Client: api, ProjectID: found.ProjectID, Devices: shared.devices, ElasticIPs: shared.elasticIPs,
+		Supply: shared.supply, Networks: shared.networks,
+		secret: secret, credentials: found,
+	}
+	r.accounts[key] = account
 	return account, nil
 }
 
-func (r *Resolver) find(ctx context.Context) (packet.Credentials, error) {
-	now := r.config.Now()
-	if !r.sharedAt.IsZero() && now.Sub(r.sharedAt) < secretTTL {
-		return r.shared, nil
+// drop forgets what a Secret's former token was used for, where no other Secret has the same. The caller holds the lock.
+func (r *Resolver) drop(secret client.ObjectKey, now packet.Credentials) {
+	dropped := map[clientKey]bool{}
+	for key := range r.accounts {
+		if key.secret == secret && clientKeyOf(key.credentials) != clientKeyOf(now) {
+			delete(r.accounts, key)
+			dropped[clientKeyOf(key.credentials)] = true
+		}
 	}
-	secret := &corev1.Secret{}
-	if err := r.config.Reader.Get(ctx, r.config.Secret, secret); err != nil && !apierrors.IsNotFound(err) {
-		return packet.Credentials{}, fmt.Errorf("reading Secret %s: %w", r.config.Secret, err)
+	for key := range r.accounts {
+		delete(dropped, clientKeyOf(key.credentials))
 	}
-	found := clean(packet.Credentials{
-		APIURL:    string(secret.Data[KeyAPIURL]),
-		APIToken:  string(secret.Data[KeyAPIToken]),
-		ProjectID: string(secret.Data[KeyProjectID]),
-	}).Or(r.config.Environment)
-	if found != r.shared {
-		// Clients of a token that is no longer in use are dropped, so that rotating it often does not pile them up.
-		clear(r.clients)
-		clear(r.accounts)
+	for key := range dropped {
+		delete(r.clients, key)
 	}
-	r.shared = found
-	// Credentials that do not work are looked for every time, so that creating the Secret has an effect at once.
-	if found.APIToken != "" {
-		r.sharedAt = now
+	for key := range r.listings {
+		if dropped[clientKeyOf(key)] {
+			delete(r.listings, key)
+		}
 	}
-	return found, nil
 }
 
-func (r *Resolver) client(c packet.Credentials) (*packet.Client, error) {
-	key := clientKey{c.APIURL, c.APIToken}
+func (r *Resolver) client(c packet.Credentials, secret client.ObjectKey, own bool) (*packet.Client, error) {
+	key := clientKeyOf(c)
 	if api, ok := r.clients[key]; ok {
 		return api, nil
 	}
@@ -171,7 +206,7 @@ func (r *Resolver) client(c packet.Credentials) (*packet.Client, error) {
 		Registerer: r.config.Registerer,
 	})
 	if err != nil {
-		return nil, &MissingError{Secret: r.config.Secret, Err: err}
+		return nil, &MissingError{Secret: secret, Own: own, Err: err}
 	}
 	r.clients[key] = api
 	return api, nil

@@ -2,12 +2,10 @@ package devices_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
-	"strings"
 	"testing"
 
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -23,6 +21,11 @@ func newFinder(t *testing.T, server *apiservertest.Server) *devices.Finder {
 	return devices.NewFinder(packet.NewDeviceCache(server.Client(t), server.ProjectID, packet.DeviceFilter{}, 0, packet.SystemClock{}))
 }
 
+func newSupply(t *testing.T, server *apiservertest.Server) *devices.Supply {
+	t.Helper()
+	return devices.NewSupply(server.Client(t), server.ProjectID, packet.SystemClock{})
+}
+
 func request(id devices.Identity) devices.Request {
 	return devices.Request{
 		Identity: id, Hostname: id.Machine, Place: devices.PlaceOf("da"), UserData: []byte("#!/bin/sh\n"),
@@ -34,17 +37,17 @@ func TestFind(t *testing.T) {
 	server := apiservertest.Start(t, apiservertest.Options{})
 	finder, api := newFinder(t, server), server.Client(t)
 	ours := devices.Identity{Namespace: "ns", Cluster: "demo", Machine: "m"}
-	if device, surplus, err := finder.Find(t.Context(), ours); device != nil || surplus != nil || err != nil {
-		t.Fatalf("found %v, %v, %v in an empty project", device, surplus, err)
+	if found, err := finder.Find(t.Context(), ours); found.Device != nil || found.Surplus != nil || err != nil {
+		t.Fatalf("found %+v, %v in an empty project", found, err)
 	}
 
 	var created []*packet.Device
 	for _, id := range []devices.Identity{ours, ours, {Namespace: "other", Cluster: "demo", Machine: "m"}, {Namespace: "ns", Cluster: "demo", Machine: "m2"}} {
-		device, err := devices.Create(t.Context(), api, server.ProjectID, request(id))
+		made, err := devices.Create(t.Context(), api, newSupply(t, server), request(id))
 		if err != nil {
 			t.Fatal(err)
 		}
-		created = append(created, device)
+		created = append(created, made.Device)
 	}
 	// The API tells times by the second, so that two devices of one second are
 	// told apart by their IDs.
@@ -53,24 +56,25 @@ func TestFind(t *testing.T) {
 		first, second = second, first
 	}
 
-	device, surplus, err := finder.Find(t.Context(), ours)
+	found, err := finder.Find(t.Context(), ours)
 	if err != nil {
 		t.Fatal(err)
 	}
+	device, surplus := found.Device, found.Surplus
 	if device.ID != first || len(surplus) != 1 || surplus[0].ID != second {
 		t.Errorf("by tags: found %s and %d more, want the older %s and the younger %s", device.ID, len(surplus), first, second)
 	}
 	recorded := ours
 	recorded.DeviceID = second
-	if device, surplus, err = finder.Find(t.Context(), recorded); err != nil || device.ID != second || len(surplus) != 1 || surplus[0].ID != first {
-		t.Errorf("by ID: found %v, %v, %v, want the recorded %s", device, surplus, err, second)
+	if found, err = finder.Find(t.Context(), recorded); err != nil || found.Device.ID != second || len(found.Surplus) != 1 || found.Surplus[0].ID != first {
+		t.Errorf("by ID: found %+v, %v, want the recorded %s", found, err, second)
 	}
 	// What was recorded and is gone is not replaced by another one with the same tags.
 	recorded.DeviceID = "00000000-0000-4000-8000-000000000001"
-	if device, surplus, err = finder.Find(t.Context(), recorded); err != nil || device != nil || len(surplus) != 2 {
-		t.Errorf("by the ID of a device that is gone: found %v, %v, %v", device, surplus, err)
+	if found, err = finder.Find(t.Context(), recorded); err != nil || found.Device != nil || len(found.Surplus) != 2 {
+		t.Errorf("by the ID of a device that is gone: found %+v, %v", found, err)
 	}
-	if all, err := finder.All(t.Context(), recorded); err != nil || len(all) != 2 {
+	if all, _, err := finder.All(t.Context(), recorded); err != nil || len(all) != 2 {
 		t.Errorf("all devices of the machine are %d, %v, want 2", len(all), err)
 	}
 	if all, err := finder.OfCluster(t.Context(), "ns", "demo"); err != nil || len(all) != 3 {
@@ -85,7 +89,7 @@ func TestFindFailsWhenTheAPIDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	finder := devices.NewFinder(packet.NewDeviceCache(api, server.ProjectID, packet.DeviceFilter{}, 0, packet.SystemClock{}))
-	if _, _, err := finder.Find(t.Context(), devices.Identity{Namespace: "ns", Cluster: "c", Machine: "m"}); !packet.IsUnauthorized(err) {
+	if _, err := finder.Find(t.Context(), devices.Identity{Namespace: "ns", Cluster: "c", Machine: "m"}); !packet.IsUnauthorized(err) {
 		t.Errorf("finding with a wrong token: %v", err)
 	}
 }
@@ -97,20 +101,6 @@ func TestPlaceOf(t *testing.T) {
 		if got := devices.PlaceOf(code); got != want || got.String() != code {
 			t.Errorf("PlaceOf(%s) is %+v, want %+v", code, got, want)
 		}
-	}
-}
-
-func TestCreateTriesTheNextReservationWhenOneIsRefused(t *testing.T) {
-	server := apiservertest.Start(t, apiservertest.Options{})
-	r := request(devices.Identity{Namespace: "ns", Cluster: "demo", Machine: "m"})
-	r.Spec.HardwareReservationID = "00000000-0000-4000-8000-000000000001,00000000-0000-4000-8000-000000000002"
-	_, err := devices.Create(t.Context(), server.Client(t), server.ProjectID, r)
-	var answer *packet.Error
-	if !errors.As(err, &answer) || !strings.Contains(err.Error(), "hardware reservation 00000000-0000-4000-8000-000000000001") {
-		t.Fatalf("creating with reservations that do not exist: %v, want an error that names the first", err)
-	}
-	if tried := strings.Count(err.Error(), "hardware reservation 0000"); packet.IsUnprocessable(err) && tried != 2 {
-		t.Errorf("%d reservations were tried after a refusal, want 2: %v", tried, err)
 	}
 }
 
@@ -176,21 +166,21 @@ func TestDeviceThatIsLeavingIsNotAdopted(t *testing.T) {
 	}
 	leaving, active := list.Devices[0].ID, list.Devices[1].ID
 	finder := devices.NewFinder(packet.NewDeviceCache(api, "00000000-0000-4000-8000-0000000000aa", packet.DeviceFilter{}, 0, packet.SystemClock{}))
-	device, surplus, err := finder.Find(t.Context(), id)
-	if err != nil || device == nil || device.ID != active || len(surplus) != 1 || surplus[0].ID != leaving {
-		t.Errorf("found %v, %v, %v, want the active one", device, surplus, err)
+	found, err := finder.Find(t.Context(), id)
+	if err != nil || found.Device == nil || found.Device.ID != active || len(found.Surplus) != 1 || found.Surplus[0].ID != leaving {
+		t.Errorf("found %+v, %v, want the active one", found, err)
 	}
 	list.Devices = list.Devices[:1]
-	if device, _, err = finder.Find(t.Context(), id); err != nil || device != nil {
-		t.Errorf("found %v, %v, want none", device, err)
+	if found, err = finder.Find(t.Context(), id); err != nil || found.Device != nil {
+		t.Errorf("found %+v, %v, want none", found, err)
 	}
 	// A deletion waits for it all the same.
-	if all, err := finder.All(t.Context(), id); err != nil || len(all) != 1 {
+	if all, _, err := finder.All(t.Context(), id); err != nil || len(all) != 1 {
 		t.Errorf("all devices of the machine are %v, %v, want the one that is leaving", all, err)
 	}
 	// One that was recorded is the machine's to its end.
 	id.DeviceID = leaving
-	if device, _, err = finder.Find(t.Context(), id); err != nil || device == nil {
-		t.Errorf("by ID: found %v, %v, want the recorded one", device, err)
+	if found, err = finder.Find(t.Context(), id); err != nil || found.Device == nil {
+		t.Errorf("by ID: found %+v, %v, want the recorded one", found, err)
 	}
 }

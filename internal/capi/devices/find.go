@@ -5,28 +5,18 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
-// Identity is what ties a device to a machine.
-type Identity struct {
-	Namespace string
-	Cluster   string
-	// Machine is the name of the PacketMachine.
-	Machine string
-	// DeviceID is the device that was recorded; empty before.
-	DeviceID string
-}
-
-// Marks tells whether a device carries the machine's tags.
-func (i Identity) Marks(device *packet.Device) bool { return packet.HasTags(device.Tags, i.tags()...) }
-
-func (i Identity) tags() []string { return packet.MachineTags(i.Namespace, i.Cluster, i.Machine) }
-
 // Lister gives listings of a project; packet.DeviceCache is one.
 type Lister interface {
+	// Recent gives a listing that is as old as the cache allows.
 	Recent(ctx context.Context) (*packet.DeviceSnapshot, error)
+	// Since gives a listing that began after a moment.
+	Since(ctx context.Context, moment time.Time) (*packet.DeviceSnapshot, error)
+	// Fresh gives a listing that began after the call.
 	Fresh(ctx context.Context) (*packet.DeviceSnapshot, error)
 }
 
@@ -41,34 +31,57 @@ type Finder struct {
 // NewFinder makes a Finder.
 func NewFinder(lister Lister) *Finder { return &Finder{lister: lister} }
 
-// Find returns the device of a machine, nil if there is none, and the devices that carry the machine's tags besides it,
-// which nobody wants. Its answer "none" is always from a listing that began after the call; a failed listing is an error.
-func (f *Finder) Find(ctx context.Context, id Identity) (device *packet.Device, surplus []*packet.Device, err error) {
-	snapshot, err := f.lister.Recent(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	if device, surplus = f.in(snapshot, id); device != nil {
-		return device, surplus, nil
-	}
-	if snapshot, err = f.lister.Fresh(ctx); err != nil {
-		return nil, nil, err
-	}
-	device, surplus = f.in(snapshot, id)
-	return device, surplus, nil
+// Found is what a listing has of a machine.
+type Found struct {
+	// Device is the machine's, nil if there is none.
+	Device *packet.Device
+	// Surplus are devices of the machine besides it, which nobody wants.
+	Surplus []*packet.Device
+	// Foreign are devices that carry the machine's names, and were made from other bootstrap data: by an earlier machine of
+	// that name, or by somebody else who uses the same project. They are neither taken nor deleted.
+	Foreign []*packet.Device
+	// Taken is when the listing began.
+	Taken time.Time
 }
 
-// All returns every device of a machine, from a listing that began after the call.
-func (f *Finder) All(ctx context.Context, id Identity) ([]*packet.Device, error) {
+// Find finds the device of a machine. Its answer "none" is always from a listing that began after the call; a failed
+// listing is an error.
+func (f *Finder) Find(ctx context.Context, id Identity) (Found, error) {
+	snapshot, err := f.lister.Recent(ctx)
+	if err != nil {
+		return Found{}, err
+	}
+	if found := f.in(snapshot, id); found.Device != nil {
+		return found, nil
+	}
+	if snapshot, err = f.lister.Fresh(ctx); err != nil {
+		return Found{}, err
+	}
+	return f.in(snapshot, id), nil
+}
+
+// Look finds the device of a machine in a listing that began after a moment. Its answer "none" proves nothing, unless the
+// device was seen before that moment. It costs nothing as long as others have looked since.
+func (f *Finder) Look(ctx context.Context, id Identity, moment time.Time) (Found, error) {
+	snapshot, err := f.lister.Since(ctx, moment)
+	if err != nil {
+		return Found{}, err
+	}
+	return f.in(snapshot, id), nil
+}
+
+// All returns every device of a machine, from a listing that began after the call, and those that are somebody else's: see
+// Found.Foreign.
+func (f *Finder) All(ctx context.Context, id Identity) (ours, foreign []*packet.Device, err error) {
 	snapshot, err := f.lister.Fresh(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	device, surplus := f.in(snapshot, id)
-	if device == nil {
-		return surplus, nil
+	found := f.in(snapshot, id)
+	if found.Device == nil {
+		return found.Surplus, found.Foreign, nil
 	}
-	return append([]*packet.Device{device}, surplus...), nil
+	return append([]*packet.Device{found.Device}, found.Surplus...), found.Foreign, nil
 }
 
 // OfCluster returns the devices of a cluster, from a listing that may be shared.
@@ -80,21 +93,41 @@ func (f *Finder) OfCluster(ctx context.Context, namespace, cluster string) ([]*p
 	return f.indexed(snapshot).byTags[tagKey(packet.ClusterTags(namespace, cluster))], nil
 }
 
-func (f *Finder) in(snapshot *packet.DeviceSnapshot, id Identity) (*packet.Device, []*packet.Device) {
+// OfClusterSince is OfCluster with a listing that began after a moment.
+func (f *Finder) OfClusterSince(ctx context.Context, namespace, cluster string, moment time.Time) ([]*packet.Device, error) {
+	snapshot, err := f.lister.Since(ctx, moment)
+	if err != nil {
+		return nil, err
+	}
+	return f.indexed(snapshot).byTags[tagKey(packet.ClusterTags(namespace, cluster))], nil
+}
+
+func (f *Finder) in(snapshot *packet.DeviceSnapshot, id Identity) Found {
+	found := Found{Taken: snapshot.Taken()}
 	tagged := f.indexed(snapshot).byTags[tagKey(id.tags())]
 	if id.DeviceID != "" {
-		device := snapshot.ByID(id.DeviceID)
-		surplus := slices.DeleteFunc(slices.Clone(tagged), func(d *packet.Device) bool { return strings.EqualFold(d.ID, id.DeviceID) })
-		return device, surplus
+		if found.Device = snapshot.ByID(id.DeviceID); found.Device != nil {
+			// The device knows what it was made from, so that nobody has to read the bootstrap data again.
+			id.Bootstrap = bootstrapOf(found.Device)
+		}
 	}
-	// Two can only exist if the answer to a creation came so late that the device was looked for before it was listed.
-	// Every reconcile must choose the same one, and the first is the one that may have been recorded. One that is on its way
-	// out and was never recorded belonged to an earlier machine of that name: it will never become a node.
-	n := slices.IndexFunc(tagged, func(d *packet.Device) bool { return !Leaving(d) })
-	if n < 0 {
-		return nil, tagged
+	for _, device := range tagged {
+		switch {
+		case found.Device != nil && strings.EqualFold(device.ID, found.Device.ID):
+		case !id.madeFrom(device):
+			if !Leaving(device) {
+				found.Foreign = append(found.Foreign, device)
+			}
+		case found.Device == nil && id.DeviceID == "" && !Leaving(device):
+			// Two can only exist if the answer to a creation came so late that the device was looked for before it was
+			// listed. Every reconcile must choose the same one, and the first is the one that may have been recorded. One
+			// that is on its way out and was never recorded will never become a node.
+			found.Device = device
+		default:
+			found.Surplus = append(found.Surplus, device)
+		}
 	}
-	return tagged[n], slices.Delete(slices.Clone(tagged), n, n+1)
+	return found
 }
 
 // index is a listing arranged by tags. A project has one listing at a time, so one index is enough.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
@@ -74,6 +75,41 @@ func Progress(device *packet.Device) string {
 		}
 	}
 	return fmt.Sprintf("device is %s", device.State)
+}
+
+// InstallingSince is when the present installation of a device began, as far as the Packet API tells.
+func InstallingSince(device *packet.Device) time.Time {
+	var first time.Time
+	for _, event := range device.ProvisioningEvents {
+		if event.CreatedAt != nil && (first.IsZero() || event.CreatedAt.Before(first)) {
+			first = event.CreatedAt.Time
+		}
+	}
+	switch {
+	case !first.IsZero():
+		return first
+	case device.State == packet.StateReinstalling && device.UpdatedAt != nil:
+		// The device is older than its installation.
+		return device.UpdatedAt.Time
+	case device.CreatedAt != nil:
+		return device.CreatedAt.Time
+	default:
+		return time.Time{}
+	}
+}
+
+// InstalledSince is when the present installation of a device ended, or else when the device was made.
+func InstalledSince(device *packet.Device) time.Time {
+	var last time.Time
+	if device.CreatedAt != nil {
+		last = device.CreatedAt.Time
+	}
+	for _, event := range device.ProvisioningEvents {
+		if event.CreatedAt != nil && event.CreatedAt.After(last) {
+			last = event.CreatedAt.Time
+		}
+	}
+	return last
 }
 
 // EventReader reads what happened to a device; packet.Client is one.

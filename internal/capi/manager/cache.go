@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"crypto/rand"
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -22,9 +23,10 @@ import (
 // What the kubeadm managers leave out of their caches (the spec of worker Machines and of MachineSets, the KubeadmConfigs of
 // workers) has to stay in, since the core controllers in this process work on it.
 func cacheOptions(scheme *runtime.Scheme, o Options) (ctrlcache.Options, error) {
-	options := coresetup.ManagerCacheOptions(scheme, controllerName, o.Namespace, o.SyncPeriod)
 	// Upstream names its informers for metrics of their own. Here several kinds are watched twice, typed by their own
-	// controller and untyped by the core ones, and every second informer would log an error about the name it shares.
+	// controller and untyped by the core ones, and every second informer would log an error about the name it shares. The
+	// name is given up again, but a process that gave the same one twice would panic.
+	options := coresetup.ManagerCacheOptions(scheme, controllerName+"-"+rand.Text(), o.Namespace, o.SyncPeriod)
 	options.NewInformer = nil
 	for object, byObject := range options.ByObject {
 		if _, ok := object.(*corev1.Secret); ok {

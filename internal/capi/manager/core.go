@@ -38,14 +38,8 @@ func setupCore(ctx context.Context, mgr ctrl.Manager, clusterCache clustercache.
 	c, reader, filter := mgr.GetClient(), mgr.GetAPIReader(), o.WatchFilterValue
 
 	errs := []error{
-		named("Cluster", (&cluster.Reconciler{
-			Client: c, APIReader: reader, ClusterCache: clusterCache, WatchFilterValue: filter,
-			RemoteConnectionGracePeriod: o.RemoteConnectionGracePeriod,
-		}).SetupWithManager(ctx, mgr, options)),
-		named("Machine", (&machine.Reconciler{
-			Client: c, APIReader: reader, ClusterCache: clusterCache, WatchFilterValue: filter,
-			RemoteConditionsGracePeriod: o.RemoteConditionsGracePeriod,
-		}).SetupWithManager(ctx, mgr, options)),
+		named("Cluster", clusterReconciler(mgr, clusterCache, o).SetupWithManager(ctx, mgr, options)),
+		named("Machine", machineReconciler(mgr, clusterCache, o).SetupWithManager(ctx, mgr, options)),
 		named("MachineSet", (&machineset.Reconciler{
 			Client: c, APIReader: reader, ClusterCache: clusterCache, WatchFilterValue: filter,
 			PreflightChecks: sets.New(clusterv1.MachineSetPreflightCheckAll),
@@ -85,6 +79,20 @@ func setupCore(ctx context.Context, mgr ctrl.Manager, clusterCache clustercache.
 		)
 	}
 	return errors.Join(errs...)
+}
+
+func clusterReconciler(clients clientGetter, clusterCache clustercache.ClusterCache, o Options) *cluster.Reconciler {
+	return &cluster.Reconciler{
+		Client: clients.GetClient(), APIReader: clients.GetAPIReader(), ClusterCache: clusterCache, WatchFilterValue: o.WatchFilterValue,
+		RemoteConnectionGracePeriod: o.RemoteConnectionGracePeriod,
+	}
+}
+
+func machineReconciler(clients clientGetter, clusterCache clustercache.ClusterCache, o Options) *machine.Reconciler {
+	return &machine.Reconciler{
+		Client: clients.GetClient(), APIReader: clients.GetAPIReader(), ClusterCache: clusterCache, WatchFilterValue: o.WatchFilterValue,
+		RemoteConditionsGracePeriod: o.RemoteConditionsGracePeriod,
+	}
 }
 
 // setupCoreWebhooks adds defaulting, validation and conversion of Cluster API's own types. Webhooks of types whose feature

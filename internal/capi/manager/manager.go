@@ -2,26 +2,18 @@ package manager
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"time"
 
 	"k8s.io/client-go/rest"
-	"k8s.io/klog/v2"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	"sigs.k8s.io/cluster-api/controllers/clustercache"
-	"sigs.k8s.io/cluster-api/controllers/remote"
 	coresetup "sigs.k8s.io/cluster-api/core/setup"
 	"sigs.k8s.io/cluster-api/feature"
-	"sigs.k8s.io/cluster-api/util/apiwarnings"
-	"sigs.k8s.io/cluster-api/util/flags"
 	"sigs.k8s.io/cluster-api/util/index"
 	"sigs.k8s.io/cluster-api/version"
 
@@ -51,66 +43,24 @@ func New(ctx context.Context, restConfig *rest.Config, o Options) (*Manager, err
 	if err != nil {
 		return nil, fmt.Errorf("registering types: %w", err)
 	}
-	restConfig = rest.CopyConfig(restConfig)
-	restConfig.QPS, restConfig.Burst = o.KubeAPIQPS, o.KubeAPIBurst
-	restConfig.UserAgent = remote.DefaultClusterAPIUserAgent(controllerName)
-	restConfig.WarningHandler = apiwarnings.DefaultHandler(klog.Background().WithName("API Server Warning"))
+	restConfig = o.restConfig(restConfig)
 	if err := version.CheckKubernetesVersion(restConfig, minimumKubernetesVersion()); err != nil {
 		return nil, fmt.Errorf("checking the version of the API server: %w", err)
 	}
 
-	tlsOptions, metricsOptions, err := flags.GetManagerOptions(o.Diagnostics)
-	if err != nil {
-		return nil, fmt.Errorf("reading the TLS flags: %w", err)
-	}
-	cacheOptions, err := cacheOptions(scheme, o)
-	if err != nil {
-		return nil, err
-	}
 	live, err := client.New(restConfig, client.Options{Scheme: scheme})
 	if err != nil {
 		return nil, fmt.Errorf("making the client: %w", err)
 	}
-	certificates, err := webhookcerts.New(webhookcerts.Options{
-		Client:  live,
-		Secret:  client.ObjectKey{Namespace: o.PodNamespace, Name: o.WebhookSecret},
-		Service: client.ObjectKey{Namespace: o.PodNamespace, Name: o.WebhookService},
-	})
+	certificates, err := webhookcerts.New(o.certificateOptions(live))
 	if err != nil {
 		return nil, err
 	}
-	leaderElectionNamespace := o.LeaderElectionNamespace
-	if leaderElectionNamespace == "" {
-		leaderElectionNamespace = o.PodNamespace
+	options, err := o.managerOptions(scheme, certificates.GetCertificate)
+	if err != nil {
+		return nil, err
 	}
-	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
-		Scheme: scheme,
-		Controller: config.Controller{
-			UsePriorityQueue: ptr.To(feature.Gates.Enabled(feature.PriorityQueue)),
-			CacheSyncTimeout: cacheSyncTimeout,
-		},
-		LeaderElection:             o.LeaderElection,
-		LeaderElectionID:           leaderElectionID,
-		LeaderElectionNamespace:    leaderElectionNamespace,
-		LeaderElectionResourceLock: o.LeaderElectionResourceLock,
-		// The process ends right after the manager stops, so the lease can be given back: the next start need not wait.
-		LeaderElectionReleaseOnCancel: true,
-		LeaseDuration:                 &o.LeaderElectionLeaseDuration,
-		RenewDeadline:                 &o.LeaderElectionRenewDeadline,
-		RetryPeriod:                   &o.LeaderElectionRetryPeriod,
-		HealthProbeBindAddress:        o.HealthAddress,
-		PprofBindAddress:              o.ProfilerAddress,
-		Metrics:                       *metricsOptions,
-		Cache:                         cacheOptions,
-		Client:                        clientOptions(),
-		WebhookServer: webhook.NewServer(webhook.Options{
-			Host: o.WebhookHost,
-			Port: o.WebhookPort,
-			TLSOpts: append(tlsOptions, func(c *tls.Config) {
-				c.GetCertificate = certificates.GetCertificate
-			}),
-		}),
-	})
+	mgr, err := ctrl.NewManager(restConfig, options)
 	if err != nil {
 		return nil, fmt.Errorf("making the manager: %w", err)
 	}
@@ -140,6 +90,14 @@ func (m *Manager) setup(ctx context.Context, o Options) error {
 	); err != nil {
 		return fmt.Errorf("setting up the webhook server: %w", err)
 	}
+	errs := []error{setupMigration(ctx, m, o)}
+	if o.runs(ProviderInfrastructure) {
+		errs = append(errs, setupInfrastructure(ctx, m, o), setupClusterSecrets(ctx, m, o))
+	}
+	if o.runsOnly(ProviderInfrastructure) {
+		// Nothing of ours connects to workload clusters or caches Secrets: see its rights in config/rbac.
+		return errors.Join(errs...)
+	}
 	secretClient, err := coresetup.CreateSecretCachingClient(m)
 	if err != nil {
 		return fmt.Errorf("making the client of cached Secrets: %w", err)
@@ -148,10 +106,11 @@ func (m *Manager) setup(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	errs := []error{setupMigration(ctx, m, o)}
+	if o.runs(ProviderCore) || o.runs(ProviderControlPlane) {
+		errs = append(errs, named("indexes", index.AddDefaultIndexes(ctx, m)))
+	}
 	if o.runs(ProviderCore) {
 		errs = append(errs,
-			index.AddDefaultIndexes(ctx, m),
 			setupCore(ctx, m, clusterCache, o),
 			setupCoreWebhooks(m, clusterCache))
 	}
@@ -161,9 +120,6 @@ func (m *Manager) setup(ctx context.Context, o Options) error {
 	if o.runs(ProviderControlPlane) {
 		errs = append(errs, setupControlPlane(ctx, m, clusterCache, secretClient, o))
 	}
-	if o.runs(ProviderInfrastructure) {
-		errs = append(errs, setupInfrastructure(ctx, m, o))
-	}
 	return errors.Join(errs...)
 }
 
@@ -172,14 +128,19 @@ func setupClusterCache(ctx context.Context, mgr ctrl.Manager, secretClient clien
 	if err != nil {
 		return nil, fmt.Errorf("setting up the cache of workload clusters: %w", err)
 	}
-	// The interval is a constant of 30s behind the public interface. The first try always fails, since it happens when
-	// the endpoint exists and the control plane does not, so it would cost every new cluster that long.
+	o.setRetryInterval(clusterCache)
+	return clusterCache, nil
+}
+
+// setRetryInterval sets how long a ClusterCache waits after a failed connection. That is a constant of 30s behind the public
+// interface. The first try always fails, since it happens when the endpoint exists and the control plane does not, so it
+// would cost every new cluster that long.
+func (o *Options) setRetryInterval(clusterCache any) {
 	if adjustable, ok := clusterCache.(interface {
 		SetConnectionCreationRetryInterval(time.Duration)
 	}); ok {
 		adjustable.SetConnectionCreationRetryInterval(o.ClusterCacheRetryInterval)
 	}
-	return clusterCache, nil
 }
 
 // checkGates refuses the features whose code is internal to upstream's own manager.

@@ -55,14 +55,18 @@ func setupMigration(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if len(kinds) == 0 {
 		return nil
 	}
+	return named("CRDMigrator", (&crdmigrator.CRDMigrator{
+		Client:                 mgr.GetClient(),
+		APIReader:              mgr.GetAPIReader(),
+		SkipCRDMigrationPhases: o.skippedPhases(),
+		Config:                 kinds,
+	}).SetupWithManager(ctx, mgr, controller.Options{MaxConcurrentReconciles: 1}))
+}
+
+func (o *Options) skippedPhases() []crdmigrator.Phase {
 	var skip []crdmigrator.Phase
 	for _, phase := range o.SkipCRDMigrationPhases {
 		skip = append(skip, crdmigrator.Phase(phase))
 	}
-	return named("CRDMigrator", (&crdmigrator.CRDMigrator{
-		Client:                 mgr.GetClient(),
-		APIReader:              mgr.GetAPIReader(),
-		SkipCRDMigrationPhases: skip,
-		Config:                 kinds,
-	}).SetupWithManager(ctx, mgr, controller.Options{MaxConcurrentReconciles: 1}))
+	return skip
 }

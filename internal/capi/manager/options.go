@@ -90,6 +90,9 @@ type Options struct {
 
 	SkipCRDMigrationPhases []string
 
+	// EncryptionCheckInterval is how often the manager looks whether the bootstrap cluster encrypts at rest; never if 0.
+	EncryptionCheckInterval time.Duration
+
 	Packet PacketOptions
 }
 
@@ -165,6 +168,8 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 
 	fs.StringSliceVar(&o.SkipCRDMigrationPhases, "skip-crd-migration-phases", nil, "CRD migration phases to skip: StorageVersionMigration, CleanupManagedFields.")
 
+	fs.DurationVar(&o.EncryptionCheckInterval, "encryption-check-interval", time.Hour, "How often to look whether the bootstrap cluster encrypts Secrets at rest. Never if 0.")
+
 	fs.StringVar(&o.Packet.CredentialsSecret, "packet-credentials-secret", "packet-api-credentials", "Secret in the manager's namespace with the keys apiURL, apiToken and projectID.")
 	fs.DurationVar(&o.Packet.PollInterval, "packet-poll-interval", time.Second, "How often devices that are being provisioned or deleted are looked at.")
 	fs.DurationVar(&o.Packet.ResyncInterval, "packet-resync-interval", time.Minute, "How often devices that are active are looked at.")
@@ -206,6 +211,9 @@ func (o *Options) Validate() error {
 			errs = append(errs, fmt.Errorf("--%s is %s, it must be positive", name, value))
 		}
 	}
+	if o.EncryptionCheckInterval < 0 {
+		errs = append(errs, fmt.Errorf("--encryption-check-interval is %s, it must be positive, or 0 for never", o.EncryptionCheckInterval))
+	}
 	if o.Concurrency < 1 {
 		errs = append(errs, fmt.Errorf("--concurrency is %d, it must be at least 1", o.Concurrency))
 	}
@@ -213,6 +221,10 @@ func (o *Options) Validate() error {
 		errs = append(errs, errors.New("--pod-namespace is empty: the manager would not find its own Secrets"))
 	}
 	return errors.Join(errs...)
+}
+
+func (o *Options) runsOnly(provider Provider) bool {
+	return o.runs(provider) && len(o.Providers) == 1
 }
 
 func (o *Options) runs(provider Provider) bool {

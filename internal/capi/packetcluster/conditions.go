@@ -26,7 +26,7 @@ func set(cluster *infrav1.PacketCluster, kind string, ok bool, reason, message s
 // summarize sets Ready from the other conditions: it is the first of them that is a problem, with its own reason and
 // message, since Cluster API shows this one condition to the user of a Cluster.
 func summarize(cluster *infrav1.PacketCluster) {
-	for _, kind := range []string{infrav1.CredentialsAvailableCondition, infrav1.ElasticIPReadyCondition} {
+	for _, kind := range []string{infrav1.CredentialsAvailableCondition, infrav1.ElasticIPReadyCondition, infrav1.BGPReadyCondition} {
 		if condition := conditions.Get(cluster, kind); condition != nil && condition.Status == metav1.ConditionFalse {
 			set(cluster, infrav1.ReadyCondition, false, condition.Reason, condition.Message)
 			return
@@ -40,24 +40,28 @@ func summarize(cluster *infrav1.PacketCluster) {
 // apiFailure reports an error of the Packet API and decides when to try again. Only a refusal is a fact; a failed try
 // leaves what is known as it is.
 func (r *Reconciler) apiFailure(ctx context.Context, s *scope, reason string, err error) (ctrl.Result, error) {
+	return r.apiFailureOf(ctx, s, infrav1.ElasticIPReadyCondition, reason, err)
+}
+
+// apiFailureOf is apiFailure for another condition than that of the elastic IP.
+func (r *Reconciler) apiFailureOf(ctx context.Context, s *scope, kind, reason string, err error) (ctrl.Result, error) {
 	log := ctrl.LoggerFrom(ctx)
 	var answer *packet.Error
 	switch {
 	case packet.IsUnauthorized(err), packet.IsForbidden(err):
-		set(s.packetCluster, infrav1.CredentialsAvailableCondition, false, infrav1.CredentialsRejectedReason,
-			fmt.Sprintf("the Packet API refuses the token: %v", err))
+		set(s.packetCluster, infrav1.CredentialsAvailableCondition, false, infrav1.CredentialsRejectedReason, s.account.Refused(err))
 		log.Error(err, "The Packet API refuses the token")
 		return ctrl.Result{RequeueAfter: refusedRetry}, nil
 
 	case !packet.IsTransient(err) && ctx.Err() == nil && errors.As(err, &answer):
-		set(s.packetCluster, infrav1.ElasticIPReadyCondition, false, reason, err.Error())
+		set(s.packetCluster, kind, false, reason, err.Error())
 		r.Recorder.Eventf(s.packetCluster, nil, "Warning", reason, "Reconcile", "%.900s", err.Error())
 		log.Error(err, "The Packet API refuses the request")
 		return ctrl.Result{RequeueAfter: refusedRetry}, nil
 
 	default:
 		if s.packetCluster.Status.Initialization.Provisioned == nil {
-			set(s.packetCluster, infrav1.ElasticIPReadyCondition, false, reason,
+			set(s.packetCluster, kind, false, reason,
 				fmt.Sprintf("the Packet API cannot be asked, trying again: %v", err))
 		}
 		if after, ok := packet.RetryAfter(err); ok {

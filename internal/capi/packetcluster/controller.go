@@ -13,13 +13,17 @@ import (
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/cluster-api/util"
+	"sigs.k8s.io/cluster-api/util/annotations"
 	"sigs.k8s.io/cluster-api/util/paused"
 	"sigs.k8s.io/cluster-api/util/predicates"
 
@@ -42,9 +46,13 @@ const (
 	apiServerPort = 6443
 )
 
-// Accounts finds the Packet account of a project.
+// Accounts finds the Packet account of a cluster.
 type Accounts interface {
-	Account(ctx context.Context, projectID string) (*credentials.Account, error)
+	AccountOf(ctx context.Context, cluster *infrav1.PacketCluster) (*credentials.Account, error)
+	// SharedSecret is the Secret of clusters that name none of their own.
+	SharedSecret() client.ObjectKey
+	// Forget has a Secret read anew.
+	Forget(secret client.ObjectKey)
 }
 
 // Reconciler makes PacketClusters true.
@@ -52,6 +60,8 @@ type Reconciler struct {
 	Client   client.Client
 	Accounts Accounts
 	Recorder events.EventRecorder
+	// Secrets tells of changes of credentials: see credentials.NewSecretCache. If nil, they are noticed within seconds.
+	Secrets cache.Cache
 	// WatchFilterValue limits the controller to objects with that value of the watch-filter label.
 	WatchFilterValue string
 	// PollInterval is the time between looks at something that is changing.
@@ -66,14 +76,60 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, opt
 	log := ctrl.LoggerFrom(ctx).WithValues("controller", "packetcluster")
 	infrastructureOf := util.ClusterToInfrastructureMapFunc(ctx, infrav1.GroupVersion.WithKind("PacketCluster"), r.Client, &infrav1.PacketCluster{})
 	options.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry)
-	return ctrl.NewControllerManagedBy(mgr).
+	controller := ctrl.NewControllerManagedBy(mgr).
 		For(&infrav1.PacketCluster{}, builder.WithPredicates(
-			changes.ByOthers(), predicates.ResourceIsNotExternallyManaged(mgr.GetScheme(), log))).
+			predicate.Or(changes.ByOthers(), assignmentChanged()), predicates.ResourceIsNotExternallyManaged(mgr.GetScheme(), log))).
 		Watches(&clusterv1.Cluster{}, handler.EnqueueRequestsFromMapFunc(infrastructureOf),
 			builder.WithPredicates(predicates.ClusterPausedTransitions(mgr.GetScheme(), log))).
 		WithEventFilter(predicates.ResourceHasFilterLabel(mgr.GetScheme(), log, r.WatchFilterValue)).
-		WithOptions(options).
-		Complete(r)
+		WithOptions(options)
+	if r.Secrets != nil {
+		controller.WatchesRawSource(credentials.Changes(r.Secrets, r.usersOf))
+	}
+	return controller.Complete(r)
+}
+
+// assignmentChanged passes what package endpoint writes into the status.
+func assignmentChanged() predicate.Predicate {
+	of := func(object client.Object) string {
+		if cluster, ok := object.(*infrav1.PacketCluster); ok && cluster.Status.ElasticIP != nil {
+			return cluster.Status.ElasticIP.AssignedTo
+		}
+		return ""
+	}
+	return predicate.Funcs{
+		CreateFunc:  func(event.CreateEvent) bool { return false },
+		UpdateFunc:  func(e event.UpdateEvent) bool { return of(e.ObjectOld) != of(e.ObjectNew) },
+		DeleteFunc:  func(event.DeleteEvent) bool { return false },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+	}
+}
+
+// usersOf finds the PacketClusters that a change of a Secret concerns.
+func (r *Reconciler) usersOf(ctx context.Context, secret client.ObjectKey) []reconcile.Request {
+	r.Accounts.Forget(secret)
+	shared := secret == r.Accounts.SharedSecret()
+	var where []client.ListOption
+	if !shared {
+		where = append(where, client.InNamespace(secret.Namespace))
+	}
+	if r.WatchFilterValue != "" {
+		where = append(where, client.MatchingLabels{clusterv1.WatchLabel: r.WatchFilterValue})
+	}
+	clusters := &infrav1.PacketClusterList{}
+	if err := r.Client.List(ctx, clusters, where...); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Looking for the clusters that use a Secret", "secret", secret.String())
+		return nil
+	}
+	var requests []reconcile.Request
+	for n := range clusters.Items {
+		cluster := &clusters.Items[n]
+		own, names := credentials.SecretOf(cluster)
+		if names && own == secret || shared {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(cluster)})
+		}
+	}
+	return requests
 }
 
 // scope is everything that one reconcile is about.
@@ -95,6 +151,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (_ ctr
 	s := &scope{packetCluster: &infrav1.PacketCluster{}}
 	if err := r.Client.Get(ctx, request.NamespacedName, s.packetCluster); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if annotations.IsExternallyManaged(s.packetCluster) {
+		return ctrl.Result{}, nil
 	}
 	deleting := !s.packetCluster.DeletionTimestamp.IsZero()
 	var err error
@@ -130,7 +189,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (_ ctr
 
 // findAccount fills in the account; done is true if there is none and the conditions say so.
 func (r *Reconciler) findAccount(ctx context.Context, s *scope) (done bool, result ctrl.Result, err error) {
-	s.account, err = r.Accounts.Account(ctx, s.packetCluster.Spec.ProjectID)
+	s.account, err = r.Accounts.AccountOf(ctx, s.packetCluster)
 	var missing *credentials.MissingError
 	if errors.As(err, &missing) {
 		set(s.packetCluster, infrav1.CredentialsAvailableCondition, false, infrav1.CredentialsMissingReason, missing.Error())

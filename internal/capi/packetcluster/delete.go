@@ -12,7 +12,6 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	infrav1 "github.com/packetyard/packetyard/api/infrastructure/v1beta2"
-	"github.com/packetyard/packetyard/internal/capi/elasticips"
 )
 
 // delete gives the elastic IP back once no machine of the cluster is left. Machines come first, because they find their
@@ -35,6 +34,9 @@ func (r *Reconciler) delete(ctx context.Context, s *scope) (ctrl.Result, error) 
 			"waiting until the cluster's machines are gone: "+shorten(names))
 		return ctrl.Result{RequeueAfter: r.PollInterval}, nil
 	}
+	if keeps(cluster.Spec) {
+		return r.retain(ctx, s)
+	}
 	if done, result, err := r.findAccount(ctx, s); done {
 		return result, err
 	}
@@ -42,10 +44,11 @@ func (r *Reconciler) delete(ctx context.Context, s *scope) (ctrl.Result, error) 
 	if cluster.Status.ElasticIP != nil {
 		recorded = cluster.Status.ElasticIP.ReservationID
 	}
-	remaining, err := elasticips.Release(ctx, s.account.Client, s.account.ProjectID, s.owner(), recorded)
+	remaining, err := s.account.ElasticIPs.Release(ctx, s.owner(), recorded)
 	if err != nil {
 		return r.apiFailure(ctx, s, infrav1.ElasticIPDeletingReason, err)
 	}
+	r.accepted(s)
 	if len(remaining) > 0 {
 		ctrl.LoggerFrom(ctx).Info("Releasing elastic IP", "addresses", remaining)
 		set(cluster, infrav1.ElasticIPReadyCondition, false, infrav1.ElasticIPDeletingReason,
@@ -53,6 +56,24 @@ func (r *Reconciler) delete(ctx context.Context, s *scope) (ctrl.Result, error) 
 		return ctrl.Result{RequeueAfter: r.PollInterval}, nil
 	}
 	r.Recorder.Eventf(cluster, nil, "Normal", "ElasticIPReleased", "Delete", "No elastic IP of the cluster is left")
+	controllerutil.RemoveFinalizer(cluster, infrav1.ClusterFinalizer)
+	return ctrl.Result{}, nil
+}
+
+// keeps tells whether there is nothing to give back, which takes no credentials either.
+func keeps(spec infrav1.PacketClusterSpec) bool {
+	return spec.ElasticIP.ReclaimPolicy == infrav1.ElasticIPReclaimRetain ||
+		spec.ElasticIP.ReservationID != "" || spec.VIPManager == infrav1.VIPManagerExternal
+}
+
+// retain lets the PacketCluster go and leaves its elastic IP in the project, with its tags: a cluster of the same name in the
+// same namespace finds it by them.
+func (r *Reconciler) retain(ctx context.Context, s *scope) (ctrl.Result, error) {
+	cluster := s.packetCluster
+	if elasticIP := cluster.Status.ElasticIP; elasticIP != nil {
+		ctrl.LoggerFrom(ctx).Info("Keeping elastic IP", "address", elasticIP.Address, "reservation", elasticIP.ReservationID)
+		r.Recorder.Eventf(cluster, nil, "Normal", "ElasticIPRetained", "Delete", "Elastic IP %s stays: reservation %s", elasticIP.Address, elasticIP.ReservationID)
+	}
 	controllerutil.RemoveFinalizer(cluster, infrav1.ClusterFinalizer)
 	return ctrl.Result{}, nil
 }

@@ -308,7 +308,9 @@ func TestStormsAreNotTerminal(t *testing.T) {
 func TestEndpointOfTheUserIsKept(t *testing.T) {
 	w := newWorld(t)
 	w.Run()
-	_, cluster := w.Cluster(w.Namespace, "demo", func(c *infrav1.PacketCluster) { c.Spec.ControlPlaneEndpoint.Host = "api.example.com" })
+	_, cluster := w.Cluster(w.Namespace, "demo", func(c *infrav1.PacketCluster) {
+		c.Spec.ControlPlaneEndpoint = clusterv1.APIEndpoint{Host: "api.example.com", Port: 6443}
+	})
 	w.Eventually(func() error {
 		if err := w.Get(cluster); err != nil {
 			return err

@@ -2,8 +2,6 @@ package packetmachine
 
 import (
 	"context"
-	"fmt"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -11,7 +9,6 @@ import (
 	"sigs.k8s.io/cluster-api/util/conditions"
 
 	infrav1 "github.com/packetyard/packetyard/api/infrastructure/v1beta2"
-	"github.com/packetyard/packetyard/pkg/packet"
 )
 
 func set(machine *infrav1.PacketMachine, kind string, ok bool, reason, message string) {
@@ -22,13 +19,27 @@ func set(machine *infrav1.PacketMachine, kind string, ok bool, reason, message s
 	conditions.Set(machine, metav1.Condition{Type: kind, Status: status, Reason: reason, Message: message})
 }
 
+// complain makes a condition false, and tells of it in an event and the log when it was not false for that reason before:
+// once per change, however often it is looked at.
+func (r *Reconciler) complain(ctx context.Context, machine *infrav1.PacketMachine, kind, reason, message string) {
+	known := conditions.IsFalse(machine, kind) && conditions.GetReason(machine, kind) == reason
+	set(machine, kind, false, reason, message)
+	if known {
+		return
+	}
+	ctrl.LoggerFrom(ctx).Info("The machine has a problem", "condition", kind, "reason", reason, "message", message)
+	r.Recorder.Eventf(machine, nil, "Warning", reason, "Reconcile", "%s", note(message))
+}
+
 // summarize sets Ready from the other conditions: it is the first of them that is a problem, with its own reason and
 // message, since Cluster API shows this one condition to the user of a Machine.
 func summarize(machine *infrav1.PacketMachine) {
 	for _, kind := range []string{
 		infrav1.CredentialsAvailableCondition,
 		infrav1.DeviceReadyCondition,
+		infrav1.NetworkReadyCondition,
 		infrav1.ElasticIPAssignedCondition,
+		infrav1.BGPReadyCondition,
 		infrav1.BootstrapSucceededCondition,
 	} {
 		condition := conditions.Get(machine, kind)
@@ -36,7 +47,7 @@ func summarize(machine *infrav1.PacketMachine) {
 			continue
 		}
 		switch {
-		case kind == infrav1.CredentialsAvailableCondition && isTrue(machine.Status.Initialization.Provisioned):
+		case kind == infrav1.CredentialsAvailableCondition && isTrue(machine.Status.Initialization.Provisioned) && machine.DeletionTimestamp.IsZero():
 			// A machine that works does not stop working because its owner cannot ask about it.
 			continue
 		case kind == infrav1.ElasticIPAssignedCondition && condition.Reason != infrav1.ElasticIPAssignmentFailedReason:
@@ -47,37 +58,6 @@ func summarize(machine *infrav1.PacketMachine) {
 	}
 	if conditions.IsTrue(machine, infrav1.DeviceReadyCondition) {
 		set(machine, infrav1.ReadyCondition, true, infrav1.DeviceActiveReason, "")
-	}
-}
-
-// apiFailure reports an error of the Packet API and decides when to try again. The error says whether anything is known: a
-// refusal is a fact about the request, everything else is only a failed try, which never counts against a machine that
-// works.
-func (r *Reconciler) apiFailure(ctx context.Context, s *scope, reason string, err error) (ctrl.Result, error) {
-	log := ctrl.LoggerFrom(ctx)
-	switch {
-	case packet.IsUnauthorized(err), packet.IsForbidden(err):
-		set(s.packetMachine, infrav1.CredentialsAvailableCondition, false, infrav1.CredentialsRejectedReason,
-			fmt.Sprintf("the Packet API refuses the token: %v", err))
-		log.Error(err, "The Packet API refuses the token")
-		return ctrl.Result{RequeueAfter: refusedRetry}, nil
-
-	case !packet.IsTransient(err) && ctx.Err() == nil && isAnswer(err):
-		set(s.packetMachine, infrav1.DeviceReadyCondition, false, reason, err.Error())
-		r.Recorder.Eventf(s.packetMachine, nil, "Warning", reason, "Reconcile", "%s", note(err.Error()))
-		log.Error(err, "The Packet API refuses the request")
-		return ctrl.Result{RequeueAfter: refusedRetry}, nil
-
-	default:
-		if !isTrue(s.packetMachine.Status.Initialization.Provisioned) && s.packetMachine.DeletionTimestamp.IsZero() {
-			set(s.packetMachine, infrav1.DeviceReadyCondition, false, infrav1.DeviceAPIErrorReason,
-				fmt.Sprintf("the Packet API cannot be asked, trying again: %v", err))
-		}
-		if after, ok := packet.RetryAfter(err); ok {
-			log.Info("The Packet API asks to wait", "after", after.String(), "error", err.Error())
-			return ctrl.Result{RequeueAfter: min(max(after, time.Second), r.ResyncInterval)}, nil
-		}
-		return ctrl.Result{}, err
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
@@ -28,17 +27,15 @@ import (
 	infrav1 "github.com/packetyard/packetyard/api/infrastructure/v1beta2"
 	"github.com/packetyard/packetyard/internal/capi/changes"
 	"github.com/packetyard/packetyard/internal/capi/credentials"
-	"github.com/packetyard/packetyard/internal/capi/devices"
 	"github.com/packetyard/packetyard/internal/capi/writeback"
-	"github.com/packetyard/packetyard/pkg/packet"
 )
 
 const (
 	// firstRetry and lastRetry bound the time between tries that failed without anybody saying when to come back.
 	firstRetry = 200 * time.Millisecond
 	lastRetry  = 10 * time.Second
-	// refusedRetry is the time between tries of what the Packet API refused: a person has to change something, or
-	// hardware has to become free.
+	// refusedRetry is the time between tries of what was refused and costs the Packet API little to be asked again: a person
+	// has to change something. What it refuses to make is asked for less often: see refusals.
 	refusedRetry = 30 * time.Second
 	// missingRetry is the time between looks for credentials that do not exist.
 	missingRetry = 5 * time.Second
@@ -46,9 +43,9 @@ const (
 	bootstrapWatch = 15 * time.Minute
 )
 
-// Accounts finds the Packet account of a project.
+// Accounts finds the Packet account of a cluster, which may be nil.
 type Accounts interface {
-	Account(ctx context.Context, projectID string) (*credentials.Account, error)
+	AccountOf(ctx context.Context, cluster *infrav1.PacketCluster) (*credentials.Account, error)
 }
 
 // Reconciler makes PacketMachines true.
@@ -60,10 +57,15 @@ type Reconciler struct {
 	WatchFilterValue string
 	// PollInterval is the time between looks at a device that is changing.
 	PollInterval time.Duration
-	// ResyncInterval is the time between looks at a device that is not.
+	// ResyncInterval is the time between looks at a device that is not. All of them share one listing of the project, so it
+	// is also the time between listings of a project in which nothing changes.
 	ResyncInterval time.Duration
+	// Timeouts are those of machines that bring none of their own; DefaultTimeouts if all are zero.
+	Timeouts Timeouts
 	// Now is the time; time.Now if nil.
 	Now func() time.Time
+
+	refusals refusals
 }
 
 // SetupWithManager adds the controller to a manager.
@@ -73,6 +75,9 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, opt
 	}
 	if r.Now == nil {
 		r.Now = time.Now
+	}
+	if r.Timeouts == (Timeouts{}) {
+		r.Timeouts = DefaultTimeouts()
 	}
 	log := ctrl.LoggerFrom(ctx).WithValues("controller", "packetmachine")
 	machinesOf, err := util.ClusterToTypedObjectsMapper(r.Client, &infrav1.PacketMachineList{}, mgr.GetScheme())
@@ -113,33 +118,6 @@ func clusterMovedOn() predicate.Predicate {
 
 func isTrue(b *bool) bool { return b != nil && *b }
 
-// scope is everything that one reconcile is about.
-type scope struct {
-	packetMachine *infrav1.PacketMachine
-	// machine, cluster and packetCluster can be nil while the PacketMachine is being deleted.
-	machine       *clusterv1.Machine
-	cluster       *clusterv1.Cluster
-	packetCluster *infrav1.PacketCluster
-	clusterName   string
-	account       *credentials.Account
-	writer        *writeback.Writer
-}
-
-func (s *scope) identity() (devices.Identity, error) {
-	id := devices.Identity{
-		Namespace: s.packetMachine.Namespace,
-		Cluster:   s.clusterName,
-		Machine:   s.packetMachine.Name,
-	}
-	if s.packetMachine.Spec.ProviderID != "" {
-		var err error
-		if id.DeviceID, err = packet.DeviceID(s.packetMachine.Spec.ProviderID); err != nil {
-			return id, fmt.Errorf("spec.providerID %q: %w", s.packetMachine.Spec.ProviderID, err)
-		}
-	}
-	return id, nil
-}
-
 // Reconcile makes one PacketMachine true.
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (_ ctrl.Result, reterr error) {
 	s := &scope{packetMachine: &infrav1.PacketMachine{}}
@@ -171,58 +149,4 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (_ ctr
 		return r.delete(ctx, s)
 	}
 	return r.normal(ctx, s)
-}
-
-// findOwners fills in the objects around the PacketMachine. It returns false if there is nothing to do without them.
-func (r *Reconciler) findOwners(ctx context.Context, s *scope) (bool, error) {
-	deleting := !s.packetMachine.DeletionTimestamp.IsZero()
-	var err error
-	if s.machine, err = util.GetOwnerMachine(ctx, r.Client, s.packetMachine.ObjectMeta); client.IgnoreNotFound(err) != nil {
-		return false, fmt.Errorf("reading the Machine: %w", err)
-	}
-	s.clusterName = s.packetMachine.Labels[clusterv1.ClusterNameLabel]
-	if s.machine != nil {
-		s.clusterName = s.machine.Spec.ClusterName
-	}
-	if s.clusterName == "" || (s.machine == nil && !deleting) {
-		// Cluster API sets the owner and the label, and that is an event.
-		return false, nil
-	}
-	cluster := &clusterv1.Cluster{}
-	key := client.ObjectKey{Namespace: s.packetMachine.Namespace, Name: s.clusterName}
-	switch err := r.Client.Get(ctx, key, cluster); {
-	case apierrors.IsNotFound(err):
-		return deleting, nil
-	case err != nil:
-		return false, fmt.Errorf("reading Cluster %s: %w", key, err)
-	}
-	s.cluster = cluster
-	if cluster.Spec.InfrastructureRef.Kind != "PacketCluster" {
-		return deleting, nil
-	}
-	packetCluster := &infrav1.PacketCluster{}
-	key.Name = cluster.Spec.InfrastructureRef.Name
-	switch err := r.Client.Get(ctx, key, packetCluster); {
-	case apierrors.IsNotFound(err):
-		return deleting, nil
-	case err != nil:
-		return false, fmt.Errorf("reading PacketCluster %s: %w", key, err)
-	}
-	s.packetCluster = packetCluster
-	return true, nil
-}
-
-// findAccount fills in the account; done is true if there is none and the conditions say so.
-func (r *Reconciler) findAccount(ctx context.Context, s *scope) (done bool, result ctrl.Result, err error) {
-	var projectID string
-	if s.packetCluster != nil {
-		projectID = s.packetCluster.Spec.ProjectID
-	}
-	s.account, err = r.Accounts.Account(ctx, projectID)
-	var missing *credentials.MissingError
-	if errors.As(err, &missing) {
-		set(s.packetMachine, infrav1.CredentialsAvailableCondition, false, infrav1.CredentialsMissingReason, missing.Error())
-		return true, ctrl.Result{RequeueAfter: missingRetry}, nil
-	}
-	return err != nil, ctrl.Result{}, err
 }

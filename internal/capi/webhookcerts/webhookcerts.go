@@ -109,8 +109,7 @@ func (c *Certificates) SetupWithManager(mgr ctrl.Manager) error {
 		return []reconcile.Request{{NamespacedName: c.options.Secret}}
 	})
 	labelled := builder.WithPredicates(predicate.NewPredicateFuncs(func(object client.Object) bool {
-		_, ok := object.GetLabels()[InjectLabel]
-		return ok
+		return object.GetLabels()[InjectLabel] == c.options.Service.Name
 	}), predicate.GenerationChangedPredicate{})
 	notLeader := false
 	return ctrl.NewControllerManagedBy(mgr).

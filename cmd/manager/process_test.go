@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/cluster-api/cmd/clusterctl/cmd"
+
+	"github.com/packetyard/packetyard/internal/clusterctl"
+)
+
+// childVariable makes this test program be one of the programs under test instead of running the tests, so that tests have
+// them as processes of their own.
+const childVariable = "PACKET_MANAGER_TEST_RUN"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(childVariable) {
+	case "manager":
+		main()
+	case "clusterctl":
+		if err := clusterctl.Extend(cmd.RootCmd); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		cmd.Execute()
+	default:
+		os.Exit(m.Run())
+	}
+}
+
+// process is a manager that runs.
+type process struct {
+	command *exec.Cmd
+	log     *logBuffer
+	done    chan struct{}
+}
+
+// logBuffer keeps what a process writes.
+type logBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buffer.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buffer.String()
+}
+
+// startProcess runs a manager until the test ends. Of the environment it has only what is given.
+func startProcess(t testing.TB, name string, environment []string, arguments ...string) *process {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{command: exec.CommandContext(context.WithoutCancel(t.Context()), program, arguments...), log: &logBuffer{}, done: make(chan struct{})}
+	p.command.Env = append([]string{childVariable + "=manager"}, environment...)
+	p.command.Stdout, p.command.Stderr = p.log, p.log
+	// It must not outlive the tests, whatever ends them.
+	p.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.done)
+		_ = p.command.Wait()
+	}()
+	t.Cleanup(func() {
+		p.stop()
+		if t.Failed() {
+			log := p.log.String()
+			t.Logf("the last of the log of %s:\n%s", name, log[max(0, len(log)-6000):])
+		}
+	})
+	return p
+}
+
+// stop ends the process in order, so that its lease is free.
+func (p *process) stop() {
+	_ = p.command.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(20 * time.Second):
+		_ = p.command.Process.Kill()
+		<-p.done
+	}
+}
+
+// awaitReady waits until a manager says that it is ready, or has ended.
+func (p *process) awaitReady(t testing.TB, port int) {
+	t.Helper()
+	until(t, 2*time.Minute, "the manager is ready", func() error {
+		select {
+		case <-p.done:
+			t.Fatalf("the manager ended:\n%s", p.log)
+		default:
+		}
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/readyz", port), nil)
+		if err != nil {
+			return err
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = response.Body.Close() }()
+		if response.StatusCode != http.StatusOK {
+			return fmt.Errorf("readiness is %s", response.Status)
+		}
+		return nil
+	})
+}
+
+// lacksNoRight looks for what the API server refused.
+func (p *process) lacksNoRight(t testing.TB) {
+	t.Helper()
+	for line := range strings.Lines(p.log.String()) {
+		if strings.Contains(line, "forbidden") || strings.Contains(line, "cannot set blockOwnerDeletion") {
+			t.Errorf("a right is lacking: %s", line)
+		}
+	}
+}
+
+// until asks again until there is no error.
+func until(t testing.TB, limit time.Duration, what string, ask func() error) {
+	t.Helper()
+	var err error
+	for deadline := time.Now().Add(limit); time.Now().Before(deadline); <-time.After(50 * time.Millisecond) {
+		if err = ask(); err == nil {
+			return
+		}
+	}
+	t.Fatalf("not within %s: %s: %v", limit, what, err)
+}
+
+// clusterctlProgram is clusterctl with the manifests of the providers beside it, a home of its own, and no network.
+type clusterctlProgram struct {
+	path, home  string
+	environment []string
+}
+
+func newClusterctl(t testing.TB, manifests map[string][]byte, environment ...string) clusterctlProgram {
+	t.Helper()
+	executable, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	c := clusterctlProgram{path: filepath.Join(folder, "clusterctl"), home: t.TempDir()}
+	// A symbolic link would lead to the folder of this program.
+	if err := os.Link(executable, c.path); err != nil {
+		content, err := os.ReadFile(executable)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(c.path, content, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, content := range manifests {
+		if err := os.WriteFile(filepath.Join(folder, name), content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	nowhere := "http://127.0.0.1:9"
+	c.environment = append([]string{
+		childVariable + "=clusterctl", "HOME=" + c.home, "PATH=" + os.Getenv("PATH"),
+		"HTTP_PROXY=" + nowhere, "HTTPS_PROXY=" + nowhere, "NO_PROXY=127.0.0.1,localhost",
+	}, environment...)
+	return c
+}
+
+func (c clusterctlProgram) run(t testing.TB, arguments ...string) string {
+	t.Helper()
+	out, err := c.try(t, arguments...)
+	if err != nil {
+		t.Fatalf("clusterctl %s: %v\n%s", strings.Join(arguments, " "), err, out)
+	}
+	return out
+}
+
+func (c clusterctlProgram) try(t testing.TB, arguments ...string) (string, error) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), c.path, arguments...)
+	command.Env, command.Dir = c.environment, c.home
+	out, err := command.CombinedOutput()
+	return string(out), err
+}
