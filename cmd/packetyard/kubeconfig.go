@@ -12,11 +12,12 @@ import (
 func newKubeconfig(shared *settings) *cobra.Command {
 	var pathOnly bool
 	command := &cobra.Command{
-		Use:   "kubeconfig [bootstrap|CLUSTER]",
+		Use:   "kubeconfig [bootstrap|[NAMESPACE/]CLUSTER]",
 		Short: "Print the kubeconfig of a cluster",
 		Long: `kubeconfig prints the kubeconfig of a workload cluster (the only one where no
 name is given), or that of the bootstrap cluster. It works from this machine:
-it names a proxy into the machines' network, which runs while the yard does.`,
+it names a proxy into the machines' network, which runs while the yard does.
+A cluster in another namespace than default is named with it.`,
 		Example: `  packetyard kubeconfig > demo.kubeconfig
   export KUBECONFIG=$(packetyard kubeconfig --path)
   KUBECONFIG=$(packetyard kubeconfig bootstrap --path) clusterctl describe cluster demo`,

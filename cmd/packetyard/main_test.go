@@ -37,6 +37,7 @@ func TestBadInput(t *testing.T) {
 		want      []string
 	}{
 		{"unknown command", []string{"upp"}, []string{`unknown command "upp"`, "up"}},
+		{"settings that are not there", []string{"up", "--api-settings", "/nowhere/api.yaml"}, []string{"--api-settings", "/nowhere/api.yaml"}},
 		{"up with an argument", []string{"up", "now"}, []string{"now"}},
 		{"no such file", []string{"up", "-f", filepath.Join(folder, "none.yaml")}, []string{"none.yaml", "no such file"}},
 		{"unknown field", []string{"up", "-f", unknown}, []string{"cluster.yaml", `Cluster "demo"`, `unknown field "spec.podes"`}},

@@ -15,7 +15,7 @@ import (
 )
 
 func newUp(shared *settings) *cobra.Command {
-	var file string
+	var file, apiSettings string
 	var controlPlanes, workers int
 	options := yard.UpOptions{}
 	command := &cobra.Command{
@@ -31,6 +31,7 @@ was scaled to unless --workers is given.`,
 		Example: `  packetyard up
   packetyard up --workers 5
   packetyard up -f my-cluster.yaml --timeout 5m
+  echo 'control: true' > api.yaml && packetyard up --api-settings api.yaml
   packetyard up -f example/cluster-kubeadmcontrolplane.yaml --control-planes 1`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -44,6 +45,11 @@ was scaled to unless --workers is given.`,
 			options.Command = callAgain(os.Args[0], shared.stateDir)
 			if options.ClusterFile, options.ClusterYAML, err = readClusterFile(file, command.InOrStdin()); err != nil {
 				return err
+			}
+			if apiSettings != "" {
+				if options.APISettings, err = os.ReadFile(apiSettings); err != nil {
+					return fmt.Errorf("--api-settings: %w", err)
+				}
 			}
 			if command.Flags().Changed("control-planes") {
 				options.ControlPlanes = &controlPlanes
@@ -68,6 +74,8 @@ was scaled to unless --workers is given.`,
 	flags.IntVar(&workers, "workers", 0, "how many workers, instead of what the file says")
 	flags.DurationVar(&options.Timeout, "timeout", 10*time.Minute, "how long all of it may take")
 	flags.StringVar(&options.Image, "machine-image", "", "directory of the machine image (default machine-image beside this program)")
+	flags.StringVar(&apiSettings, "api-settings", "",
+		"YAML file with settings of the Packet API server by the names of its flags, for example \"control: true\"; for a yard that is started now")
 	flags.StringVar(&options.Profile, "profile", "instant", "speed of the Packet API's devices: instant, fast or realistic; for a yard that is started now")
 	return command
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/packetyard/packetyard/internal/yard/statedir"
 	"github.com/packetyard/packetyard/internal/yard/supervisor"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -57,17 +57,18 @@ func existing(path, otherwise string) (string, error) {
 // writtenKubeconfigs returns the names of the workload clusters whose
 // kubeconfig is in the state directory.
 func writtenKubeconfigs(dir statedir.Dir) ([]string, error) {
-	paths, err := filepath.Glob(dir.Kubeconfig("*"))
-	if err != nil {
-		return nil, fmt.Errorf("looking for kubeconfigs: %w", err)
+	names, err := dir.Kubeconfigs()
+	return slices.DeleteFunc(names, func(name string) bool { return name == bootstrapCluster }), err
+}
+
+// clusterName is what users call a cluster: its name, with its namespace in
+// front unless that is the default one. Clusters of one name may be in several
+// namespaces.
+func clusterName(namespace, name string) string {
+	if namespace == metav1.NamespaceDefault || namespace == "" {
+		return name
 	}
-	var names []string
-	for _, path := range paths {
-		if name := strings.TrimSuffix(filepath.Base(path), ".kubeconfig"); name != bootstrapCluster && !strings.HasPrefix(name, ".") {
-			names = append(names, name)
-		}
-	}
-	return names, nil
+	return namespace + "/" + name
 }
 
 // writeKubeconfigs writes the kubeconfig of every cluster that the bootstrap
@@ -93,7 +94,8 @@ func writeKubeconfigs(ctx context.Context, dir statedir.Dir) error {
 	}
 	present := map[string]bool{}
 	for _, cluster := range clusters.Items {
-		present[cluster.Name] = true
+		name := clusterName(cluster.Namespace, cluster.Name)
+		present[name] = true
 		kubeconfig, err := clusterKubeconfig(ctx, bootstrap, client.ObjectKeyFromObject(&cluster))
 		if errors.Is(err, errNoKubeconfig) {
 			continue
@@ -101,7 +103,7 @@ func writeKubeconfigs(ctx context.Context, dir statedir.Dir) error {
 		if err != nil {
 			return err
 		}
-		if err := writeKubeconfig(dir.Kubeconfig(cluster.Name), kubeconfig, report.ProxyURL()); err != nil {
+		if err := writeKubeconfig(dir.Kubeconfig(name), kubeconfig, report.ProxyURL()); err != nil {
 			return err
 		}
 	}

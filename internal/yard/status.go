@@ -181,12 +181,13 @@ func lookAtClusters(ctx context.Context, dir statedir.Dir, report supervisor.Rep
 			phase = string(clusterv1.MachinePhasePending)
 		}
 		view.machines = append(view.machines, ClusterMachineState{
-			Cluster: machine.Spec.ClusterName, Namespace: machine.Namespace, Name: machine.Name,
+			Cluster: clusterName(machine.Namespace, machine.Spec.ClusterName), Namespace: machine.Namespace, Name: machine.Name,
 			Phase: phase, ControlPlane: controlPlane, ProviderID: machine.Spec.ProviderID,
 		})
 	}
 	for _, cluster := range clusters.Items {
-		part := Part{Name: "cluster " + cluster.Name}
+		name := clusterName(cluster.Namespace, cluster.Name)
+		part := Part{Name: "cluster " + name}
 		workload := workload{scheme: scheme, proxyURL: report.ProxyURL()}
 		var nodes corev1.NodeList
 		err := workload.connect(ctx, bootstrap, client.ObjectKeyFromObject(&cluster))
@@ -197,8 +198,8 @@ func lookAtClusters(ctx context.Context, dir statedir.Dir, report supervisor.Rep
 			part.Detail = fmt.Sprintf("%s; %v", cluster.Status.Phase, err)
 		} else {
 			part.Up = true
-			part.Detail = fmt.Sprintf("%s, KUBECONFIG=%s", cluster.Status.Phase, dir.Kubeconfig(cluster.Name))
-			view.addNodes(cluster.Name, nodes.Items)
+			part.Detail = fmt.Sprintf("%s, KUBECONFIG=%s", cluster.Status.Phase, dir.Kubeconfig(name))
+			view.addNodes(name, nodes.Items)
 		}
 		view.parts = append(view.parts, part)
 	}

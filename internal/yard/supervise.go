@@ -30,10 +30,14 @@ func Supervise(ctx context.Context, dir statedir.Dir, options SuperviseOptions) 
 	if err != nil {
 		return err
 	}
+	arguments := []string{"--machines", "namespaces", "--machine-image", programs.Image, "--profile", options.Profile}
+	if _, err := os.Stat(dir.APIServerSettings()); err == nil {
+		arguments = append(arguments, "--config", dir.APIServerSettings())
+	}
 	return supervisor.Run(ctx, supervisor.Config{
 		Dir:           dir,
 		APIServer:     programs.APIServer,
-		APIServerArgs: []string{"--machines", "namespaces", "--machine-image", programs.Image, "--profile", options.Profile},
+		APIServerArgs: arguments,
 		Dial:          dialMachines(dir),
 		Log:           options.Log,
 		Now:           time.Now,

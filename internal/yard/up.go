@@ -38,6 +38,9 @@ type UpOptions struct {
 	Timeout time.Duration
 	// Profile is the speed of the Packet API's devices.
 	Profile string
+	// APISettings are settings of the Packet API server, as its flag --config
+	// takes them, and nil for none.
+	APISettings []byte
 }
 
 // Result is what `up` made.
@@ -210,6 +213,13 @@ func (u *up) startAPI(ctx context.Context, step *progress.Step) error {
 	if u.options.Profile != "" {
 		arguments = append(arguments, "--profile", u.options.Profile)
 	}
+	// A copy stays with the yard, because the server may start again long after
+	// this command.
+	if u.options.APISettings != nil && !running(u.dir.Path()) {
+		if err := statedir.WriteFile(u.dir.APIServerSettings(), u.options.APISettings); err != nil {
+			return err
+		}
+	}
 	if _, err := startSupervisor(ctx, u.dir, u.programs, arguments...); err != nil {
 		return err
 	}
@@ -340,15 +350,18 @@ func (u *up) waitForNodes(ctx context.Context, step *progress.Step) error {
 	return nil
 }
 
+// clusterName is what the user calls the file's cluster.
+func (u *up) clusterName() string { return clusterName(u.file.Namespace(), u.file.Cluster.Name) }
+
 func (u *up) writeKubeconfig(context.Context, *progress.Step) error {
-	return writeKubeconfig(u.dir.Kubeconfig(u.file.Cluster.Name), u.workload.kubeconfig, u.workload.proxyURL)
+	return writeKubeconfig(u.dir.Kubeconfig(u.clusterName()), u.workload.kubeconfig, u.workload.proxyURL)
 }
 
 func (u *up) result(ctx context.Context) *Result {
 	return &Result{
 		Dir:        u.dir,
-		Cluster:    u.file.Cluster.Name,
-		Kubeconfig: u.dir.Kubeconfig(u.file.Cluster.Name),
+		Cluster:    u.clusterName(),
+		Kubeconfig: u.dir.Kubeconfig(u.clusterName()),
 		Status:     ReadStatus(ctx, u.dir),
 		Timings:    u.printer.Timings(),
 		kube:       u.programs.Kube(),

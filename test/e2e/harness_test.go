@@ -174,7 +174,9 @@ func eventually(t *testing.T, what string, check func(context.Context) error) {
 	var last error
 	for {
 		if last = check(ctx); last == nil {
-			t.Logf("%s: after %s", what, time.Since(began).Round(100*time.Millisecond))
+			if took := time.Since(began).Round(100 * time.Millisecond); took > time.Second {
+				t.Logf("%s: after %s", what, took)
+			}
 			return
 		}
 		select {
@@ -185,8 +187,8 @@ func eventually(t *testing.T, what string, check func(context.Context) error) {
 	}
 }
 
-// api is a client of the yard's Packet API, and its project.
-func (y *yard) api(t *testing.T) (*packet.Client, string) {
+// credentials are the yard's own.
+func (y *yard) credentials(t *testing.T) packet.Credentials {
 	t.Helper()
 	var credentials packet.Credentials
 	content, err := os.ReadFile(filepath.Join(y.state, "api", "credentials.json"))
@@ -196,6 +198,13 @@ func (y *yard) api(t *testing.T) (*packet.Client, string) {
 	if err := json.Unmarshal(content, &credentials); err != nil {
 		t.Fatal(err)
 	}
+	return credentials
+}
+
+// api is a client of the yard's Packet API, and its project.
+func (y *yard) api(t *testing.T) (*packet.Client, string) {
+	t.Helper()
+	credentials := y.credentials(t)
 	client, err := packet.NewClient(packet.Config{BaseURL: y.report(t).APIURL(), Token: credentials.APIToken, QPS: -1})
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Environment is the name of the environment variable that names the state
@@ -135,6 +136,10 @@ func (d Dir) SupervisorLog() string { return filepath.Join(d.Logs(), "supervise.
 // APIServerLog is the log of the Packet API server.
 func (d Dir) APIServerLog() string { return filepath.Join(d.Logs(), "packet-api-server.log") }
 
+// APIServerSettings is the yard's copy of the file that `up --api-settings`
+// named, and is not there if it named none.
+func (d Dir) APIServerSettings() string { return filepath.Join(d.path, "packet-api-server.yaml") }
+
 // Report is the file in which the supervisor tells what it runs.
 func (d Dir) Report() string { return filepath.Join(d.path, "supervise.json") }
 
@@ -147,9 +152,32 @@ func (d Dir) CommandLock() string { return filepath.Join(d.path, "command.lock")
 // BootstrapKubeconfig is the kubeconfig of the bootstrap cluster.
 func (d Dir) BootstrapKubeconfig() string { return d.Kubeconfig("bootstrap") }
 
-// Kubeconfig is the kubeconfig of the named cluster.
+// Kubeconfig is the kubeconfig of the named cluster. A name may have a
+// namespace in front, as in team-a/demo.
 func (d Dir) Kubeconfig(cluster string) string {
-	return filepath.Join(d.path, cluster+".kubeconfig")
+	return filepath.Join(d.path, strings.ReplaceAll(cluster, "/", namespaceSeparator)+kubeconfigSuffix)
+}
+
+const (
+	kubeconfigSuffix = ".kubeconfig"
+	// namespaceSeparator is in no name that Kubernetes allows.
+	namespaceSeparator = "_"
+)
+
+// Kubeconfigs returns the names of the clusters whose kubeconfig is there.
+func (d Dir) Kubeconfigs() ([]string, error) {
+	paths, err := filepath.Glob(filepath.Join(d.path, "*"+kubeconfigSuffix))
+	if err != nil {
+		return nil, fmt.Errorf("looking for kubeconfigs: %w", err)
+	}
+	var names []string
+	for _, path := range paths {
+		// A name that begins with a dot is that of a file that is being written.
+		if name := strings.TrimSuffix(filepath.Base(path), kubeconfigSuffix); !strings.HasPrefix(name, ".") {
+			names = append(names, strings.ReplaceAll(name, namespaceSeparator, "/"))
+		}
+	}
+	return names, nil
 }
 
 // WriteFile writes a file that only the owner may read, whole or not at all:
