@@ -20,9 +20,10 @@ import (
 type Child struct {
 	// Name is the child's name in the log and in the report.
 	Name string
-	// Path and Args are the program and its arguments, without its name.
+	// Path is the program, and Args gives its arguments, without its name, for
+	// the start after so many in a row that failed.
 	Path string
-	Args []string
+	Args func(failed int) []string
 	// Env is the program's environment; nil means the supervisor's own.
 	Env []string
 	// Output takes what the program prints.
@@ -94,7 +95,7 @@ func (c *Child) Run(ctx context.Context) {
 	failed := 0
 	for starts := 0; ctx.Err() == nil; starts++ {
 		began := time.Now()
-		err := c.once(ctx, starts > 0)
+		err := c.once(ctx, c.Args(failed), starts > 0)
 		if ctx.Err() != nil {
 			return
 		}
@@ -111,8 +112,8 @@ func (c *Child) Run(ctx context.Context) {
 	}
 }
 
-func (c *Child) once(ctx context.Context, again bool) error {
-	command := exec.CommandContext(ctx, c.Path, c.Args...)
+func (c *Child) once(ctx context.Context, arguments []string, again bool) error {
+	command := exec.CommandContext(ctx, c.Path, arguments...)
 	command.Env = c.Env
 	command.Stdout, command.Stderr = c.Output, c.Output
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }

@@ -15,6 +15,11 @@ import (
 
 // startChild runs a child and returns its status changes and a function that
 // ends it and waits for it.
+// arguments are the same for every start.
+func arguments(all ...string) func(int) []string {
+	return func(int) []string { return all }
+}
+
 func startChild(t *testing.T, child *Child) (<-chan ChildStatus, func()) {
 	t.Helper()
 	changes := make(chan ChildStatus, 100)
@@ -44,7 +49,7 @@ func next(t *testing.T, changes <-chan ChildStatus) ChildStatus {
 }
 
 func TestChildIsStartedAgainAfterKill(t *testing.T) {
-	changes, stop := startChild(t, &Child{Name: "sleeper", Path: "/bin/sh", Args: []string{"-c", "exec sleep 1000"}})
+	changes, stop := startChild(t, &Child{Name: "sleeper", Path: "/bin/sh", Args: arguments("-c", "exec sleep 1000")})
 	first := next(t, changes)
 	if first.PID == 0 || first.Restarts != 0 {
 		t.Fatalf("after the start: %+v", first)
@@ -70,7 +75,7 @@ func TestChildIsAskedToEnd(t *testing.T) {
 	farewell := filepath.Join(t.TempDir(), "farewell")
 	var output lockedBuffer
 	script := `trap 'echo bye > "$0"; exit 0' TERM; echo ready; while :; do sleep 0.05; done`
-	changes, stop := startChild(t, &Child{Name: "polite", Path: "/bin/sh", Args: []string{"-c", script, farewell}, Output: &output})
+	changes, stop := startChild(t, &Child{Name: "polite", Path: "/bin/sh", Args: arguments("-c", script, farewell), Output: &output})
 	next(t, changes)
 	waitFor(t, func() bool { return strings.Contains(output.String(), "ready") })
 	stop()
@@ -81,7 +86,7 @@ func TestChildIsAskedToEnd(t *testing.T) {
 
 func TestChildThatCannotStartIsCounted(t *testing.T) {
 	pauses := make(chan int, 100)
-	child := &Child{Name: "broken", Path: "/nonexistent/program", Steady: time.Hour, Pause: func(n int) time.Duration {
+	child := &Child{Name: "broken", Path: "/nonexistent/program", Args: arguments(), Steady: time.Hour, Pause: func(n int) time.Duration {
 		pauses <- n
 		return time.Millisecond
 	}}

@@ -90,9 +90,18 @@ func Run(ctx context.Context, config Config) error {
 		return true
 	}
 	child := &Child{
-		Name:   "packet-api-server",
-		Path:   config.APIServer,
-		Args:   append([]string{"--listen-address", apiAddress, "--data-dir", config.Dir.API()}, config.APIServerArgs...),
+		Name: "packet-api-server",
+		Path: config.APIServer,
+		// Another program may have taken the address since it was found free: the
+		// API server of a yard that is started at the same time, for example.
+		Args: func(failed int) []string {
+			if failed > 0 {
+				if address, err := freeAddress(ctx, report.APIAddress, "127.0.0.1:0"); err == nil {
+					report.APIAddress = address
+				}
+			}
+			return append([]string{"--listen-address", report.APIAddress, "--data-dir", config.Dir.API()}, config.APIServerArgs...)
+		},
 		Env:    withoutAccount(os.Environ()),
 		Output: apiLog,
 		Log:    config.Log,

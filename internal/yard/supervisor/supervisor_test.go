@@ -1,8 +1,10 @@
 package supervisor
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -26,10 +28,71 @@ func TestMain(m *testing.M) {
 	}
 	for i, argument := range os.Args {
 		if argument == "--listen-address" {
+			loseAddress(os.Args[i+1])
 			_ = http.ListenAndServe(os.Args[i+1], http.NotFoundHandler()) //nolint:gosec // A test's server needs no time-outs.
 		}
 	}
 	os.Exit(3)
+}
+
+// loser in the environment is an address of the test that wants the supervised
+// program's own.
+const loser = "SUPERVISED_LOSES_ITS_ADDRESS_TO"
+
+// loseAddress tells the test, if it wants to know, which address it may take,
+// and waits until it did. It asks only for as long as the test answers.
+func loseAddress(address string) {
+	connection, err := net.Dial("tcp", os.Getenv(loser))
+	if err != nil {
+		return
+	}
+	defer connection.Close()
+	_, _ = io.WriteString(connection, address+"\n")
+	_, _ = io.ReadAll(connection)
+}
+
+// TestYardsThatStartAtOnceTakeAddressesOfTheirOwn: two supervisors found the
+// same address free, and the API server of the second one never started.
+func TestYardsThatStartAtOnceTakeAddressesOfTheirOwn(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SUPERVISED", "yes")
+	t.Setenv(loser, listener.Addr().String())
+	dir, err := statedir.Create(filepath.Join(t.TempDir(), "yard"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	start(t, dir)
+	connection, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.Close()
+	wanted, err := bufio.NewReader(connection).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	thief, err := net.Listen("tcp", strings.TrimSpace(wanted))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer thief.Close()
+	go func() {
+		// Whoever comes to it finds nobody.
+		for {
+			visitor, err := thief.Accept()
+			if err != nil {
+				return
+			}
+			visitor.Close()
+		}
+	}()
+	connection.Close()
+	if report := serving(t, dir, 0); report.APIAddress == strings.TrimSpace(wanted) {
+		t.Errorf("the API server is said to be at %s, which another program has", report.APIAddress)
+	}
 }
 
 func start(t *testing.T, dir statedir.Dir) (stop func()) {
