@@ -49,7 +49,7 @@ test: assets ## Run the tests, with a kube-apiserver and an etcd built from sour
 
 .PHONY: e2e
 e2e: native build kube-previous e2e-build ## Run `packetyard up`, the checks of a whole cluster, and `packetyard down`.
-	PACKETYARD_BIN=$(BIN) $(BIN)/e2e.test -test.v -test.timeout 30m $(E2E_ARGS)
+	PACKETYARD_BIN=$(BIN) $(BIN)/e2e.test -test.v -test.timeout 60m -test.parallel 3 $(E2E_ARGS)
 
 .PHONY: bench
 bench: assets ## Run the benchmarks of every component and print their figures.

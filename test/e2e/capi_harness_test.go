@@ -5,6 +5,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"maps"
 	"os"
@@ -47,7 +48,9 @@ func (l *lead) kubectl(t *testing.T, arguments ...string) string {
 // apply applies a manifest in the cluster's namespace.
 func (l *lead) apply(t *testing.T, manifest string) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "manifest.yaml")
+	// kubectl takes a comma in a path for the end of it, and tests have commas
+	// in their names.
+	file := filepath.Join(l.home, rand.Text()+".yaml")
 	if err := os.WriteFile(file, []byte(manifest), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ func TestFleet(t *testing.T) {
 	})
 	step(t, "a new template rolls out", func(t *testing.T) { demo.rollOut(t, workload) })
 	step(t, "a drain waits for a PodDisruptionBudget", func(t *testing.T) { demo.drain(t, workload) })
-	step(t, "a machine that hangs is rebooted, not replaced", func(t *testing.T) { demo.remedy(t, workload) })
+	step(t, "a machine that hangs is rebooted and stays", func(t *testing.T) { demo.remedy(t, workload) })
 	step(t, "a dead machine is replaced", func(t *testing.T) { demo.heal(t, workload) })
 	step(t, "the cluster moves into itself and back", func(t *testing.T) {
 		demo.kubectl(t, "scale", "machinedeployment", "demo-workers", "--replicas=1")
@@ -64,8 +64,8 @@ func TestFleet(t *testing.T) {
 		demo.kubectl(t, "delete", "cluster", "demo", "--wait=false")
 		demo.leavesNothing(t)
 	})
-	step(t, "a cluster of a class, its upgrade and its second class", func(t *testing.T) { y.classy(t, demo.management) })
-	step(t, "clusters of one name, deleted in every order", func(t *testing.T) { y.clustersOfOneName(t, demo.management) })
+	step(t, "a cluster of a class with its upgrade and its second class", func(t *testing.T) { y.classy(t, demo.management) })
+	step(t, "clusters of one name are deleted in every order", func(t *testing.T) { y.clustersOfOneName(t, demo.management) })
 	devices.check(t)
 }
 
@@ -118,7 +118,7 @@ spec:
 // drain deletes a worker whose pods may not go, and lets them go.
 func (l *lead) drain(t *testing.T, workload string) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "guarded.yaml")
+	file := filepath.Join(l.home, "guarded.yaml")
 	if err := os.WriteFile(file, []byte(`
 apiVersion: apps/v1
 kind: Deployment

@@ -96,7 +96,7 @@ func (y *yard) oneInFive(t *testing.T, caller string) {
 		{"reset": true},
 		{"reset": true, "after_handling": true},
 	} {
-		rule["id"], rule["caller"], rule["seed"], rule["probability"] = fmt.Sprintf("trouble-%d", seed), caller, seed+1, 0.055
+		rule["id"], rule["caller"], rule["seed"], rule["probability"] = fmt.Sprintf("trouble-%d", seed), caller, seed+1, 0.06
 		if _, err := y.ask(t.Context(), t, http.MethodPost, "/_packetyard/faults", rule); err != nil {
 			t.Fatal(err)
 		}

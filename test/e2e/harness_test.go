@@ -25,7 +25,7 @@ import (
 
 // soon is how long anything in a yard may take that is not a whole cluster.
 // It is long, because the machine that the tests run on may be busy.
-const soon = 3 * time.Minute
+const soon = 6 * time.Minute
 
 // yard is one yard in a state directory of its own.
 type yard struct {
