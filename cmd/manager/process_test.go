@@ -141,6 +141,8 @@ func (p *process) lacksNoRight(t testing.TB) {
 // until asks again until there is no error.
 func until(t testing.TB, limit time.Duration, what string, ask func() error) {
 	t.Helper()
+	// The limits are those of a machine that does nothing else.
+	limit *= 3
 	var err error
 	for deadline := time.Now().Add(limit); time.Now().Before(deadline); <-time.After(50 * time.Millisecond) {
 		if err = ask(); err == nil {

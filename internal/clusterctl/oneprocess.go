@@ -20,6 +20,9 @@ import (
 const (
 	managerNamespace  = "cluster-api-provider-packet-system"
 	managerDeployment = "cluster-api-provider-packet-controller-manager"
+	// mutatingWebhooks are those of the one process alone: the infrastructure
+	// provider has none, so nothing would take their place.
+	mutatingWebhooks = "cluster-api-provider-packet-mutating-webhook-configuration"
 )
 
 // clusterClient is what this program asks a bootstrap cluster.
@@ -123,6 +126,15 @@ func forgetOneProcess(cmd *cobra.Command) error {
 		if err := forget(ctx, kube, provider.inOneProcess()); err != nil {
 			return err
 		}
+	}
+	// Left there, they would ask the infrastructure provider about Machines, and
+	// no Machine could be written any more.
+	webhooks := &metav1.PartialObjectMetadata{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "admissionregistration.k8s.io/v1", Kind: "MutatingWebhookConfiguration"},
+		ObjectMeta: metav1.ObjectMeta{Name: mutatingWebhooks},
+	}
+	if err := client.IgnoreNotFound(kube.Delete(ctx, webhooks)); err != nil {
+		return fmt.Errorf("deleting the webhooks of the one process: %w", err)
 	}
 	return nil
 }

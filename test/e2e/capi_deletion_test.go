@@ -111,7 +111,7 @@ func (l *lead) moves(t *testing.T, workload string) {
 		t.Fatal(err)
 	}
 	(&lead{yard: l.yard, management: workload, namespace: providerNamespace}).apply(t, string(manifest))
-	inside.clusterctl(t, "init", "--infrastructure", "packet", "--wait-providers")
+	inside.clusterctl(t, "init", "--infrastructure", "packet", "--wait-providers", "--wait-provider-timeout", "360")
 	l.clusterctl(t, "move", "--namespace", l.namespace, "--to-kubeconfig", workload)
 	inside.settles(t, workload, 1, 1)
 	inside.kubectl(t, "scale", "machinedeployment", l.name+"-workers", "--replicas=2")

@@ -122,7 +122,7 @@ func run(m *testing.M) (code int, err error) {
 
 // listening returns when somebody listens at the address.
 func listening(ctx context.Context, address string) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	for {
 		connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)

@@ -381,7 +381,7 @@ func (w *World) ElasticIPs() []packet.IPReservation {
 // Eventually asks again until there is no error.
 func (w *World) Eventually(ask func() error) {
 	w.t.Helper()
-	const limit = 30 * time.Second
+	const limit = 2 * time.Minute
 	var err error
 	for deadline := time.Now().Add(limit); time.Now().Before(deadline); <-time.After(20 * time.Millisecond) {
 		if err = ask(); err == nil {

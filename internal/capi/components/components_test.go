@@ -2,6 +2,7 @@ package components
 
 import (
 	"bytes"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -219,5 +220,38 @@ func TestMergeRules(t *testing.T) {
 func TestImageWithoutContainer(t *testing.T) {
 	if err := setImage(Manifests{{Object: map[string]any{"kind": "Service"}}}, "x"); err == nil {
 		t.Error("setting the image of nothing succeeds")
+	}
+}
+
+// TestProvidersShareNoPort: the four managers on one simulated machine, whose pods have the machine's network, kept all but
+// one of them from starting.
+func TestProvidersShareNoPort(t *testing.T) {
+	upstream, ours := sources(t)
+	owners := map[int64]string{}
+	for _, provider := range Providers() {
+		objects, err := BuildProvider(upstream, ours, "example.com/manager:v1", provider)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, object := range objects {
+			containers, found, _ := unstructured.NestedSlice(object.Object, "spec", "template", "spec", "containers")
+			if !found {
+				continue
+			}
+			container := containers[0].(map[string]any)
+			for _, v := range container["ports"].([]any) {
+				number := v.(map[string]any)["containerPort"].(int64)
+				if owner, ok := owners[number]; ok {
+					t.Errorf("%s and %s both have port %d", owner, provider.Name, number)
+				}
+				owners[number] = provider.Name
+				if arguments := fmt.Sprint(container["args"]); !strings.Contains(arguments, fmt.Sprint(number)) {
+					t.Errorf("%s: no argument names port %d: %s", provider.Name, number, arguments)
+				}
+			}
+		}
+	}
+	if len(owners) != 12 {
+		t.Errorf("%d ports, want three for each of the four providers", len(owners))
 	}
 }

@@ -28,6 +28,9 @@ type Provider struct {
 	aggregate string
 	// arguments are flags of its own.
 	arguments []string
+	// ports is what is added to the manager's ports, so that the four can share an address: of a machine whose pods have
+	// no network of their own, or of one that a user gave them with hostNetwork.
+	ports int
 }
 
 // WebhookService is the name of the Service in front of its webhooks, in its namespace.
@@ -47,22 +50,29 @@ func Providers() []Provider {
 	return []Provider{
 		{
 			Name: "core", Label: "cluster-api", File: "core-components.yaml",
-			Namespace: "capi-system", prefix: "capi-", upstream: "core/config",
+			Namespace: "capi-system", prefix: "capi-", upstream: "core/config", ports: 10,
 			aggregate: "cluster.x-k8s.io/aggregate-to-manager",
 		},
 		{
 			Name: "bootstrap", Label: "bootstrap-kubeadm", File: "bootstrap-components.yaml",
-			Namespace: "capi-kubeadm-bootstrap-system", prefix: "capi-kubeadm-bootstrap-", upstream: "bootstrap/kubeadm/config",
+			Namespace: "capi-kubeadm-bootstrap-system", prefix: "capi-kubeadm-bootstrap-", upstream: "bootstrap/kubeadm/config", ports: 20,
 			arguments: []string{"--bootstrap-token-ttl=${KUBEADM_BOOTSTRAP_TOKEN_TTL:=15m}"},
 		},
 		{
 			Name: "control-plane", Label: "control-plane-kubeadm", File: "control-plane-components.yaml",
-			Namespace: "capi-kubeadm-control-plane-system", prefix: "capi-kubeadm-control-plane-", upstream: "controlplane/kubeadm/config",
+			Namespace: "capi-kubeadm-control-plane-system", prefix: "capi-kubeadm-control-plane-", upstream: "controlplane/kubeadm/config", ports: 30,
 			aggregate: "kubeadm.controlplane.cluster.x-k8s.io/aggregate-to-manager",
 		},
 		infrastructure,
 	}
 }
+
+// The manager's ports, as its flags and config/manager have them.
+const (
+	webhookPort     = 9443
+	healthPort      = 9440
+	diagnosticsPort = 8443
+)
 
 // commonArguments are those of every provider's Deployment. The variables have the names and, where they mean the same, the
 // defaults of Cluster API's releases; MachinePool, ClusterTopology and Ignition are on.
@@ -72,7 +82,9 @@ func (p Provider) commonArguments() []string {
 		"--providers=" + p.Name,
 		"--webhook-service=" + p.WebhookService(),
 		"--webhook-secret=" + p.WebhookSecret(),
-		"--diagnostics-address=${CAPI_DIAGNOSTICS_ADDRESS:=:8443}",
+		fmt.Sprintf("--webhook-port=%d", webhookPort+p.ports),
+		fmt.Sprintf("--health-addr=:%d", healthPort+p.ports),
+		fmt.Sprintf("--diagnostics-address=${CAPI_DIAGNOSTICS_ADDRESS:=:%d}", diagnosticsPort+p.ports),
 		"--insecure-diagnostics=${CAPI_INSECURE_DIAGNOSTICS:=false}",
 		"--feature-gates=MachinePool=${EXP_MACHINE_POOL:=true},ClusterTopology=${CLUSTER_TOPOLOGY:=true}," +
 			"KubeadmBootstrapFormatIgnition=${EXP_KUBEADM_BOOTSTRAP_FORMAT_IGNITION:=true}," +
@@ -170,12 +182,39 @@ func (p Provider) deploy(objects Manifests) error {
 			arguments = append(arguments, argument)
 		}
 		container["args"] = arguments
+		if err := p.movePorts(container); err != nil {
+			return err
+		}
 		if err := p.environment(container); err != nil {
 			return err
 		}
 		return unstructured.SetNestedSlice(object.Object, containers, "spec", "template", "spec", "containers")
 	}
 	return fmt.Errorf("there is no Deployment")
+}
+
+// movePorts makes the container's ports those of the provider. Probes and Services know them by name.
+func (p Provider) movePorts(container map[string]any) error {
+	ports, ok := container["ports"].([]any)
+	if !ok {
+		return fmt.Errorf("the ports of the manager are a %T", container["ports"])
+	}
+	for _, v := range ports {
+		port, ok := v.(map[string]any)
+		if !ok {
+			return fmt.Errorf("a port of the manager is a %T", v)
+		}
+		// YAML's numbers come as one or the other.
+		switch number := port["containerPort"].(type) {
+		case int64:
+			port["containerPort"] = number + int64(p.ports)
+		case float64:
+			port["containerPort"] = int64(number) + int64(p.ports)
+		default:
+			return fmt.Errorf("the number of a port of the manager is a %T", number)
+		}
+	}
+	return nil
 }
 
 // environment leaves the credentials of the Packet API to the infrastructure provider, which gets them from the Secret of

@@ -171,13 +171,14 @@ func TestManagerProvidesItsWebhooks(t *testing.T) {
 		}
 		changed := template.DeepCopy()
 		changed.Spec.Template.Spec.MachineType = "m3.large.x86"
-		err := env.Client.Update(ctx, changed)
+		// The controllers write templates too, so these are patches.
+		err := env.Client.Patch(ctx, changed, client.MergeFrom(template))
 		if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "spec.template.spec") {
 			t.Errorf("changing a template: %v, want a complaint about spec.template.spec", err)
 		}
 		labelled := template.DeepCopy()
 		labelled.Labels = map[string]string{"a": "b"}
-		if err := env.Client.Update(ctx, labelled); err != nil {
+		if err := env.Client.Patch(ctx, labelled, client.MergeFrom(template)); err != nil {
 			t.Errorf("labelling a template: %v", err)
 		}
 		dryRun := template.DeepCopy()
