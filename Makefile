@@ -59,8 +59,8 @@ bench: assets ## Run the benchmarks of every component and print their figures.
 FUZZTIME ?= 10s
 
 .PHONY: fuzz
-fuzz: ## Run every fuzz target for FUZZTIME (10s).
-	hack/fuzz.sh $(FUZZTIME)
+fuzz: assets ## Run every fuzz target for FUZZTIME (10s).
+	KUBEBUILDER_ASSETS=$(ASSETS) hack/fuzz.sh $(FUZZTIME)
 
 .PHONY: clean
 clean: ## Remove what was built. The yard's state and Go's caches stay.
