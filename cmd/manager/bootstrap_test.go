@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -40,7 +41,7 @@ func startBootstrap(t testing.TB) *bootstrap {
 	if assets == "" {
 		t.Fatal("KUBEBUILDER_ASSETS is not set; `make test` builds kube-apiserver, etcd and kubectl and sets it")
 	}
-	b := &bootstrap{server: &envtest.Environment{BinaryAssetsDirectory: assets}, host: hostAddress(t)}
+	b := &bootstrap{server: &envtest.Environment{ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: 3 * time.Minute, BinaryAssetsDirectory: assets}, host: hostAddress(t)}
 	apiServer := b.server.ControlPlane.GetAPIServer().Configure()
 	// Without kube-proxy, the API server has to find the webhooks behind their Service by itself.
 	apiServer.Set("enable-aggregator-routing", "true")

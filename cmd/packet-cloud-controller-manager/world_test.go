@@ -58,7 +58,7 @@ func startKubernetes() (*cluster, error) {
 			return nil, fmt.Errorf("KUBEBUILDER_ASSETS is %q and has no %s: run `make test`, which builds it, or `make assets` once: %w", assets, program, err)
 		}
 	}
-	c := &cluster{server: &envtest.Environment{BinaryAssetsDirectory: assets}}
+	c := &cluster{server: &envtest.Environment{ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: 3 * time.Minute, BinaryAssetsDirectory: assets}}
 	config, err := c.server.Start()
 	if err != nil {
 		return nil, err

@@ -66,9 +66,12 @@ func fuzzing() bool {
 func run(m *testing.M) (code int, err error) {
 	folder := filepath.Join("..", "..", "..", "config")
 	environment := &envtest.Environment{
-		CRDDirectoryPaths:     []string{filepath.Join(folder, "crd", "bases")},
-		ErrorIfCRDPathMissing: true,
-		WebhookInstallOptions: envtest.WebhookInstallOptions{Paths: []string{filepath.Join(folder, "webhook")}},
+		// A busy machine takes its time.
+		ControlPlaneStartTimeout: 3 * time.Minute,
+		ControlPlaneStopTimeout:  3 * time.Minute,
+		CRDDirectoryPaths:        []string{filepath.Join(folder, "crd", "bases")},
+		ErrorIfCRDPathMissing:    true,
+		WebhookInstallOptions:    envtest.WebhookInstallOptions{Paths: []string{filepath.Join(folder, "webhook")}},
 	}
 	if config, err = environment.Start(); err != nil {
 		return 1, fmt.Errorf("starting kube-apiserver and etcd from KUBEBUILDER_ASSETS %q (`make assets` builds them): %w", os.Getenv("KUBEBUILDER_ASSETS"), err)

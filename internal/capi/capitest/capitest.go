@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -95,7 +96,7 @@ func start(contents Contents) (_ *Environment, err error) {
 			return nil, fmt.Errorf("setting %s: %w", name, err)
 		}
 	}
-	e := &Environment{assets: assets, Host: host, server: &envtest.Environment{BinaryAssetsDirectory: assets}}
+	e := &Environment{assets: assets, Host: host, server: &envtest.Environment{ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: 3 * time.Minute, BinaryAssetsDirectory: assets}}
 	// Without kube-proxy, the API server has to find the webhooks behind their Service by itself.
 	e.server.ControlPlane.GetAPIServer().Configure().Set("enable-aggregator-routing", "true")
 	if e.dir, err = os.MkdirTemp("", "capitest-"); err != nil {

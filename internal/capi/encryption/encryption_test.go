@@ -28,7 +28,7 @@ func apiServer(t *testing.T, configuration string) (*envtest.Environment, *rest.
 	if assets == "" {
 		t.Fatal("KUBEBUILDER_ASSETS is not set; `make test` builds kube-apiserver and etcd and sets it")
 	}
-	server := &envtest.Environment{BinaryAssetsDirectory: assets}
+	server := &envtest.Environment{ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: 3 * time.Minute, BinaryAssetsDirectory: assets}
 	if configuration != "" {
 		path := filepath.Join(t.TempDir(), "encryption.yaml")
 		if err := os.WriteFile(path, []byte(configuration), 0o600); err != nil {

@@ -29,7 +29,7 @@ import (
 var kube *rest.Config
 
 func TestMain(m *testing.M) {
-	environment := &envtest.Environment{}
+	environment := &envtest.Environment{ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: 3 * time.Minute}
 	config, err := environment.Start()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "starting kube-apiserver and etcd, which `make assets` builds: %v\n", err)

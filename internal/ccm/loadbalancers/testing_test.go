@@ -47,9 +47,12 @@ func TestMain(m *testing.M) {
 			}
 		}
 		environment := &envtest.Environment{
-			BinaryAssetsDirectory: assets,
-			CRDDirectoryPaths:     []string{filepath.Join("testdata", "crds")},
-			ErrorIfCRDPathMissing: true,
+			// A busy machine takes its time.
+			ControlPlaneStartTimeout: 3 * time.Minute,
+			ControlPlaneStopTimeout:  3 * time.Minute,
+			BinaryAssetsDirectory:    assets,
+			CRDDirectoryPaths:        []string{filepath.Join("testdata", "crds")},
+			ErrorIfCRDPathMissing:    true,
 		}
 		// With both families, of which the first is a Service's unless it says otherwise.
 		environment.ControlPlane.GetAPIServer().Configure().Set("service-cluster-ip-range", "10.96.0.0/16,fd00:96::/112")
