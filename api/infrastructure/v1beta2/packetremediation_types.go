@@ -108,6 +108,12 @@ type PacketRemediationStatus struct {
 	// lastTried is when the present try began, and, once the Packet API did what was asked of it, when it did.
 	// +optional
 	LastTried metav1.Time `json:"lastTried,omitempty,omitzero"`
+
+	// lastEvent is the ID of the newest event that the device had before the present try began. It is what tells, after a
+	// lost answer, the events of this try from those of the one before.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	LastEvent string `json:"lastEvent,omitempty"`
 }
 
 // PacketRemediation is an attempt to heal a Machine without replacing it. A MachineHealthCheck makes it from a

@@ -75,15 +75,14 @@ func nextMove(step infrav1.PacketRemediationStep, progress infrav1.PacketRemedia
 }
 
 // act asks the Packet API for what the try that has begun still needs. resumed means that it may have been asked already:
-// the answer was lost, or the manager died. Then events of the device tell, by the clock of the API; where that is behind,
-// an action can be repeated once.
+// the answer was lost, or the manager died. Then the events that the device had since tell.
 func (r *Reconciler) act(ctx context.Context, s *scope, c course, device *packet.Device, resumed bool) (ctrl.Result, error) {
 	status := &s.remediation.Status
 	next, err := nextMove(status.Step, status.Progress, device.State, func(types ...string) (bool, error) {
 		if !resumed {
 			return false, nil
 		}
-		return happened(ctx, s.account.Client, device.ID, status.LastTried.Time, types)
+		return happened(ctx, s.account.Client, device.ID, status.LastEvent, types)
 	})
 	if err != nil {
 		return r.failed(ctx, s, err)
@@ -152,15 +151,28 @@ func (r *Reconciler) ask(ctx context.Context, s *scope, device *packet.Device, a
 	return result, true, err
 }
 
-// happened tells whether a device had an event of any of some types since a moment, or any of theirs that are more exact.
-func happened(ctx context.Context, api *packet.Client, deviceID string, since time.Time, types []string) (bool, error) {
+// newestEvent is the ID of the newest event of a device, empty if it has none.
+func newestEvent(ctx context.Context, api *packet.Client, deviceID string) (string, error) {
+	events, err := api.DeviceEvents(ctx, deviceID)
+	if err != nil {
+		return "", fmt.Errorf("reading the events of device %s: %w", deviceID, err)
+	}
+	if len(events) == 0 {
+		return "", nil
+	}
+	return events[0].ID, nil
+}
+
+// happened tells whether a device had an event of any of some types, or any of theirs that are more exact, after the event
+// of an ID. Times would not do: the manager and the API have clocks of their own, and a status has whole seconds.
+func happened(ctx context.Context, api *packet.Client, deviceID, after string, types []string) (bool, error) {
 	events, err := api.DeviceEvents(ctx, deviceID)
 	if err != nil {
 		return false, fmt.Errorf("reading the events of device %s: %w", deviceID, err)
 	}
 	for _, event := range events {
-		if event.CreatedAt == nil || event.CreatedAt.Before(since) {
-			continue
+		if event.ID == after {
+			break
 		}
 		for _, kind := range types {
 			if event.Type == kind || strings.HasPrefix(event.Type, kind+".") {

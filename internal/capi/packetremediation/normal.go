@@ -108,9 +108,13 @@ func (r *Reconciler) begin(ctx context.Context, s *scope, c course, p position, 
 		}
 		defer r.controlPlanes.Unlock()
 	}
+	newest, err := newestEvent(ctx, s.account.Client, device.ID)
+	if err != nil {
+		return r.failed(ctx, s, err)
+	}
 	p.tries++
 	p.write(status)
-	status.Step, status.Progress, status.LastTried = step, infrav1.RemediationBegun, metav1.NewTime(r.Now())
+	status.Step, status.Progress, status.LastTried, status.LastEvent = step, infrav1.RemediationBegun, metav1.NewTime(r.Now()), newest
 	if _, err := r.write(ctx, s, 0, false, infrav1.RemediationRunningReason, fmt.Sprintf(
 		"%s of device %s, try %d of %d", step, device.ID, p.tries, c.retryLimit)); err != nil {
 		return ctrl.Result{}, err

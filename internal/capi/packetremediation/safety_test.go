@@ -148,6 +148,31 @@ func TestEachTryIsOneActionWhateverBreaks(t *testing.T) {
 	})
 }
 
+// TestATryIsNotTakenForTheOneBefore has the second power cycle begin in the second in which the first one ended, and its first
+// call refused. By time alone, the end of the first cycle would be the end of the second.
+func TestATryIsNotTakenForTheOneBefore(t *testing.T) {
+	w, cluster, _ := newWorld(t, 1)
+	machine := bare(w, cluster, "worker", false)
+	becomesNode(t, w, machine)
+	var asks atomic.Int32
+	w.Network.Break(func(r *http.Request) capitest.Verdict {
+		if isAction(r) && asks.Add(1) == 3 {
+			return capitest.Verdict{Status: http.StatusServiceUnavailable, Body: `{"errors":["try again"]}`}
+		}
+		return capitest.Verdict{}
+	})
+	remediation := heal(w, machine, infrav1.PacketRemediationStrategy{
+		Steps:      []infrav1.PacketRemediationStep{infrav1.RemediationPowerCycle},
+		RetryLimit: ptr.To[int32](2), Timeout: &metav1.Duration{Duration: time.Millisecond},
+	})
+	says(w, remediation, infrav1.RemediationExhaustedReason)
+	for _, kind := range []string{packet.EventPoweredOff, packet.EventPoweredOn} {
+		if n := happened(t, w, machine, kind); n != 2 {
+			t.Errorf("event %s happened %d times, want 2", kind, n)
+		}
+	}
+}
+
 func TestARefusedStepGivesWayToTheNext(t *testing.T) {
 	w, cluster, _ := newWorld(t, 1)
 	machine := bare(w, cluster, "worker", false)
@@ -236,6 +261,7 @@ func TestOneControlPlaneMachineAtATime(t *testing.T) {
 		var acting int
 		w.Eventually(func() error {
 			waiting := 0
+			acting = -1
 			for n, remediation := range healed {
 				if err := w.Get(remediation); err != nil {
 					return err
@@ -247,8 +273,8 @@ func TestOneControlPlaneMachineAtATime(t *testing.T) {
 					waiting++
 				}
 			}
-			if waiting != len(healed)-1 {
-				return fmt.Errorf("%d of %d wait", waiting, len(healed))
+			if acting < 0 || waiting != len(healed)-1 {
+				return fmt.Errorf("%d of %d wait for their turn, and the one that is healed is number %d", waiting, len(healed), acting)
 			}
 			return nil
 		})
