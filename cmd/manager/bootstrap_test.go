@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -23,6 +22,7 @@ import (
 	"github.com/packetyard/packetyard/internal/capi/capitest"
 	"github.com/packetyard/packetyard/internal/capi/components"
 	"github.com/packetyard/packetyard/internal/capi/manager"
+	"github.com/packetyard/packetyard/internal/controlplanetest"
 )
 
 // bootstrap is a bootstrap cluster: a real API server and etcd. What its controller manager and kubelets would do for the
@@ -41,7 +41,7 @@ func startBootstrap(t testing.TB) *bootstrap {
 	if assets == "" {
 		t.Fatal("KUBEBUILDER_ASSETS is not set; `make test` builds kube-apiserver, etcd and kubectl and sets it")
 	}
-	b := &bootstrap{server: &envtest.Environment{ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: 3 * time.Minute, BinaryAssetsDirectory: assets}, host: hostAddress(t)}
+	b := &bootstrap{server: controlplanetest.New(assets), host: hostAddress(t)}
 	apiServer := b.server.ControlPlane.GetAPIServer().Configure()
 	// Without kube-proxy, the API server has to find the webhooks behind their Service by itself.
 	apiServer.Set("enable-aggregator-routing", "true")
@@ -52,7 +52,7 @@ func startBootstrap(t testing.TB) *bootstrap {
 		t.Fatalf("starting an API server: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := b.server.Stop(); err != nil {
+		if err := controlplanetest.Stop(b.server); err != nil {
 			t.Errorf("stopping the API server: %v", err)
 		}
 	})

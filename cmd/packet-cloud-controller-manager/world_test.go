@@ -24,6 +24,7 @@ import (
 
 	"github.com/packetyard/packetyard/internal/apiserver/apiservertest"
 	"github.com/packetyard/packetyard/internal/ccm/ccmtest"
+	"github.com/packetyard/packetyard/internal/controlplanetest"
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
@@ -58,7 +59,7 @@ func startKubernetes() (*cluster, error) {
 			return nil, fmt.Errorf("KUBEBUILDER_ASSETS is %q and has no %s: run `make test`, which builds it, or `make assets` once: %w", assets, program, err)
 		}
 	}
-	c := &cluster{server: &envtest.Environment{ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: 3 * time.Minute, BinaryAssetsDirectory: assets}}
+	c := &cluster{server: controlplanetest.New(assets)}
 	config, err := c.server.Start()
 	if err != nil {
 		return nil, err
@@ -79,7 +80,7 @@ func stopKubernetes() error {
 	if started == nil {
 		return nil
 	}
-	return started.server.Stop()
+	return controlplanetest.Stop(started.server)
 }
 
 // world is a Packet project, a cluster on its devices, and the way between.

@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -28,7 +27,8 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/packetyard/packetyard/internal/controlplanetest"
 )
 
 // bootstrapCluster is a real API server that knows the resources of Cluster API
@@ -52,13 +52,14 @@ func startAPIServer(t *testing.T, resourceDefinitions ...string) bootstrapCluste
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		t.Fatal("KUBEBUILDER_ASSETS is not set; `make test` builds kube-apiserver and etcd and sets it")
 	}
-	environment := &envtest.Environment{ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: 3 * time.Minute, CRDDirectoryPaths: resourceDefinitions, ErrorIfCRDPathMissing: true}
+	environment := controlplanetest.New("")
+	environment.CRDDirectoryPaths, environment.ErrorIfCRDPathMissing = resourceDefinitions, true
 	config, err := environment.Start()
 	if err != nil {
 		t.Fatalf("starting an API server: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := environment.Stop(); err != nil {
+		if err := controlplanetest.Stop(environment); err != nil {
 			t.Errorf("stopping the API server: %v", err)
 		}
 	})

@@ -28,6 +28,7 @@ import (
 
 	infrav1 "github.com/packetyard/packetyard/api/infrastructure/v1beta2"
 	"github.com/packetyard/packetyard/internal/capi/admission"
+	"github.com/packetyard/packetyard/internal/controlplanetest"
 )
 
 var (
@@ -65,21 +66,16 @@ func fuzzing() bool {
 
 func run(m *testing.M) (code int, err error) {
 	folder := filepath.Join("..", "..", "..", "config")
-	environment := &envtest.Environment{
-		// A busy machine takes its time.
-		ControlPlaneStartTimeout: 3 * time.Minute,
-		ControlPlaneStopTimeout:  3 * time.Minute,
-		CRDDirectoryPaths:        []string{filepath.Join(folder, "crd", "bases")},
-		ErrorIfCRDPathMissing:    true,
-		WebhookInstallOptions:    envtest.WebhookInstallOptions{Paths: []string{filepath.Join(folder, "webhook")}},
-	}
+	environment := controlplanetest.New("")
+	environment.CRDDirectoryPaths, environment.ErrorIfCRDPathMissing = []string{filepath.Join(folder, "crd", "bases")}, true
+	environment.WebhookInstallOptions = envtest.WebhookInstallOptions{Paths: []string{filepath.Join(folder, "webhook")}}
 	if config, err = environment.Start(); err != nil {
 		return 1, fmt.Errorf("starting kube-apiserver and etcd from KUBEBUILDER_ASSETS %q (`make assets` builds them): %w", os.Getenv("KUBEBUILDER_ASSETS"), err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer func() {
 		cancel()
-		if stop := environment.Stop(); err == nil {
+		if stop := controlplanetest.Stop(environment); err == nil {
 			err = stop
 		}
 	}()

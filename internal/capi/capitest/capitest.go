@@ -17,7 +17,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -30,6 +29,7 @@ import (
 
 	"github.com/packetyard/packetyard/internal/capi/components"
 	"github.com/packetyard/packetyard/internal/capi/manager"
+	"github.com/packetyard/packetyard/internal/controlplanetest"
 )
 
 // Environment is a control plane under test.
@@ -96,7 +96,7 @@ func start(contents Contents) (_ *Environment, err error) {
 			return nil, fmt.Errorf("setting %s: %w", name, err)
 		}
 	}
-	e := &Environment{assets: assets, Host: host, server: &envtest.Environment{ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: 3 * time.Minute, BinaryAssetsDirectory: assets}}
+	e := &Environment{assets: assets, Host: host, server: controlplanetest.New(assets)}
 	// Without kube-proxy, the API server has to find the webhooks behind their Service by itself.
 	e.server.ControlPlane.GetAPIServer().Configure().Set("enable-aggregator-routing", "true")
 	if e.dir, err = os.MkdirTemp("", "capitest-"); err != nil {
@@ -122,7 +122,7 @@ func start(contents Contents) (_ *Environment, err error) {
 
 func (e *Environment) stop() error {
 	_ = os.RemoveAll(e.dir)
-	return e.server.Stop()
+	return controlplanetest.Stop(e.server)
 }
 
 // applyComponents does what a user does: plain `kubectl apply`.

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/packetyard/packetyard/internal/capi/encryption"
+	"github.com/packetyard/packetyard/internal/controlplanetest"
 )
 
 // apiServer starts an API server that has one Secret, and encrypts what a configuration says, if there is one.
@@ -28,7 +29,7 @@ func apiServer(t *testing.T, configuration string) (*envtest.Environment, *rest.
 	if assets == "" {
 		t.Fatal("KUBEBUILDER_ASSETS is not set; `make test` builds kube-apiserver and etcd and sets it")
 	}
-	server := &envtest.Environment{ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: 3 * time.Minute, BinaryAssetsDirectory: assets}
+	server := controlplanetest.New(assets)
 	if configuration != "" {
 		path := filepath.Join(t.TempDir(), "encryption.yaml")
 		if err := os.WriteFile(path, []byte(configuration), 0o600); err != nil {
@@ -41,7 +42,7 @@ func apiServer(t *testing.T, configuration string) (*envtest.Environment, *rest.
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := server.Stop(); err != nil {
+		if err := controlplanetest.Stop(server); err != nil {
 			t.Error(err)
 		}
 	})

@@ -19,9 +19,9 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/record"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/packetyard/packetyard/internal/apiserver/apiservertest"
+	"github.com/packetyard/packetyard/internal/controlplanetest"
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
@@ -29,7 +29,7 @@ import (
 var kube *rest.Config
 
 func TestMain(m *testing.M) {
-	environment := &envtest.Environment{ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: 3 * time.Minute}
+	environment := controlplanetest.New("")
 	config, err := environment.Start()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "starting kube-apiserver and etcd, which `make assets` builds: %v\n", err)
@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	}
 	kube = config
 	code := m.Run()
-	if err := environment.Stop(); err != nil {
+	if err := controlplanetest.Stop(environment); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
@@ -232,7 +232,7 @@ func (w *world) expectHolder(name string) {
 
 func (w *world) until(what string, so func() bool) {
 	w.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	again := time.NewTicker(5 * time.Millisecond)
 	defer again.Stop()
 	for !so() {

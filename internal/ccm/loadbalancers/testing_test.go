@@ -24,10 +24,10 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	servicehelper "k8s.io/cloud-provider/service/helpers"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/packetyard/packetyard/internal/apiserver/apiservertest"
 	"github.com/packetyard/packetyard/internal/ccm/bgp"
+	"github.com/packetyard/packetyard/internal/controlplanetest"
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
@@ -46,14 +46,8 @@ func TestMain(m *testing.M) {
 				return 1
 			}
 		}
-		environment := &envtest.Environment{
-			// A busy machine takes its time.
-			ControlPlaneStartTimeout: 3 * time.Minute,
-			ControlPlaneStopTimeout:  3 * time.Minute,
-			BinaryAssetsDirectory:    assets,
-			CRDDirectoryPaths:        []string{filepath.Join("testdata", "crds")},
-			ErrorIfCRDPathMissing:    true,
-		}
+		environment := controlplanetest.New(assets)
+		environment.CRDDirectoryPaths, environment.ErrorIfCRDPathMissing = []string{filepath.Join("testdata", "crds")}, true
 		// With both families, of which the first is a Service's unless it says otherwise.
 		environment.ControlPlane.GetAPIServer().Configure().Set("service-cluster-ip-range", "10.96.0.0/16,fd00:96::/112")
 		config, err := environment.Start()
@@ -64,7 +58,7 @@ func TestMain(m *testing.M) {
 		config.QPS, config.Burst = -1, -1
 		kubernetesAPI = config
 		code := m.Run()
-		if err := environment.Stop(); err != nil {
+		if err := controlplanetest.Stop(environment); err != nil {
 			fmt.Fprintf(os.Stderr, "stopping the test control plane: %v\n", err)
 			return max(code, 1)
 		}
@@ -414,7 +408,7 @@ func (w *world) reasons() map[string]int {
 // until asks again and again for as long as something may take that goes on by itself.
 func (w *world) until(what string, done func() bool) {
 	w.t.Helper()
-	deadline := time.After(60 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	again := time.NewTicker(2 * time.Millisecond)
 	defer again.Stop()
 	for !done() {
