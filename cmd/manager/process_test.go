@@ -1,22 +1,19 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"sigs.k8s.io/cluster-api/cmd/clusterctl/cmd"
 
 	"github.com/packetyard/packetyard/internal/clusterctl"
+	"github.com/packetyard/packetyard/internal/processtest"
 )
 
 // childVariable makes this test program be one of the programs under test instead of running the tests, so that tests have
@@ -39,29 +36,7 @@ func TestMain(m *testing.M) {
 }
 
 // process is a manager that runs.
-type process struct {
-	command *exec.Cmd
-	log     *logBuffer
-	done    chan struct{}
-}
-
-// logBuffer keeps what a process writes.
-type logBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buffer.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buffer.String()
-}
+type process struct{ *processtest.Process }
 
 // startProcess runs a manager until the test ends. Of the environment it has only what is given.
 func startProcess(t testing.TB, name string, environment []string, arguments ...string) *process {
@@ -70,37 +45,7 @@ func startProcess(t testing.TB, name string, environment []string, arguments ...
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{command: exec.CommandContext(context.WithoutCancel(t.Context()), program, arguments...), log: &logBuffer{}, done: make(chan struct{})}
-	p.command.Env = append([]string{childVariable + "=manager"}, environment...)
-	p.command.Stdout, p.command.Stderr = p.log, p.log
-	// It must not outlive the tests, whatever ends them.
-	p.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := p.command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(p.done)
-		_ = p.command.Wait()
-	}()
-	t.Cleanup(func() {
-		p.stop()
-		if t.Failed() {
-			log := p.log.String()
-			t.Logf("the last of the log of %s:\n%s", name, log[max(0, len(log)-6000):])
-		}
-	})
-	return p
-}
-
-// stop ends the process in order, so that its lease is free.
-func (p *process) stop() {
-	_ = p.command.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-p.done:
-	case <-time.After(20 * time.Second):
-		_ = p.command.Process.Kill()
-		<-p.done
-	}
+	return &process{processtest.Start(t, name, program, append([]string{childVariable + "=manager"}, environment...), arguments...)}
 }
 
 // awaitReady waits until a manager says that it is ready, or has ended.
@@ -108,8 +53,8 @@ func (p *process) awaitReady(t testing.TB, port int) {
 	t.Helper()
 	until(t, 2*time.Minute, "the manager is ready", func() error {
 		select {
-		case <-p.done:
-			t.Fatalf("the manager ended:\n%s", p.log)
+		case <-p.Done:
+			t.Fatalf("the manager ended:\n%s", p.Log)
 		default:
 		}
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/readyz", port), nil)
@@ -131,7 +76,7 @@ func (p *process) awaitReady(t testing.TB, port int) {
 // lacksNoRight looks for what the API server refused.
 func (p *process) lacksNoRight(t testing.TB) {
 	t.Helper()
-	for line := range strings.Lines(p.log.String()) {
+	for line := range strings.Lines(p.Log.String()) {
 		if strings.Contains(line, "forbidden") || strings.Contains(line, "cannot set blockOwnerDeletion") {
 			t.Errorf("a right is lacking: %s", line)
 		}

@@ -50,7 +50,7 @@ func TestOneDeploymentPerProvider(t *testing.T) {
 	b.upgrade(t, c)
 
 	for _, p := range managers {
-		p.stop()
+		p.Stop()
 	}
 	// With --include-crd, clusterctl lists kinds that the API server is just taking away, and can stop: see docs/clusterctl.md.
 	c.run(t, "delete", "--all", "--include-namespace")
@@ -192,7 +192,7 @@ func TestOneProcessBecomesFour(t *testing.T) {
 	b.kubectl(t, "apply", "-f", filepath.Join("..", "..", "example", "cluster.yaml"))
 	until(t, 2*time.Minute, "the master has a device", func() error { return hasDevices(t, api, 1) })
 	for _, p := range one {
-		p.stop()
+		p.Stop()
 		p.lacksNoRight(t)
 	}
 

@@ -32,14 +32,14 @@ func TestAWrongConfigurationEndsTheProcess(t *testing.T) {
 			p := startProcess(t, w.program, test.environment, append([]string{"--kubeconfig=" + w.dir + "/kubeconfig", "--leader-elect=false", "--secure-port=0"}, test.arguments...)...)
 			until(t, time.Minute, "the process ends", func() bool {
 				select {
-				case <-p.done:
+				case <-p.Done:
 					return true
 				default:
 					return false
 				}
 			})
-			log := p.log.String()
-			if code := p.command.ProcessState.ExitCode(); code != 1 {
+			log := p.Log.String()
+			if code := p.Command.ProcessState.ExitCode(); code != 1 {
 				t.Errorf("the exit code is %d, want 1", code)
 			}
 			for _, text := range test.wrong {

@@ -67,7 +67,7 @@ func benchmarkCalls(b *testing.B, nodes, services int, implementation string, to
 	b.ReportMetric(p.residentMegabytes(b), "MB-resident-at-most")
 
 	// A restart.
-	p.stop()
+	p.Kill()
 	before = w.calls()
 	p = w.start(options)
 	<-time.After(45 * time.Second)

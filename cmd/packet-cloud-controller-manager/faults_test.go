@@ -75,7 +75,7 @@ func TestOneCallInFiveFails(t *testing.T) {
 	if len(sessions) != 2*(nodes-1) {
 		t.Errorf("there are %d BGP sessions, want two for each of %d devices", len(sessions), nodes-1)
 	}
-	if strings.Contains(p.log.String(), w.api.Token) {
+	if strings.Contains(p.Log.String(), w.api.Token) {
 		t.Error("the log shows the token")
 	}
 	t.Logf("%d requests", len(w.network.Take()))
@@ -209,7 +209,7 @@ func TestTheDebugLogShowsRequestsAndNoSecrets(t *testing.T) {
 	until(t, time.Minute, "the node has the password", func() bool {
 		return w.nodes(ctx)["debug-0"].Annotations["metal.equinix.com/bgp-peers-0-bgp-pass"] != ""
 	})
-	log := p.log.String()
+	log := p.Log.String()
 	for _, text := range []string{"Packet API request", "/projects/" + w.api.ProjectID + "/devices", "/bgp/neighbors", "status=200"} {
 		if !strings.Contains(log, text) {
 			t.Errorf("the log does not mention %q", text)
@@ -241,12 +241,12 @@ func TestWhichControllersAreStarted(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			p := w.start(test.configuration)
 			for _, name := range test.started {
-				until(t, time.Minute, name+" is started", func() bool { return strings.Contains(p.log.String(), `Started "`+name+`"`) })
+				until(t, time.Minute, name+" is started", func() bool { return strings.Contains(p.Log.String(), `Started "`+name+`"`) })
 			}
 			for _, name := range test.skipped {
-				until(t, time.Minute, name+" is skipped", func() bool { return strings.Contains(p.log.String(), `Skipping "`+name+`"`) })
+				until(t, time.Minute, name+" is skipped", func() bool { return strings.Contains(p.Log.String(), `Skipping "`+name+`"`) })
 			}
-			p.stop()
+			p.Kill()
 		})
 	}
 }

@@ -1,17 +1,15 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/packetyard/packetyard/internal/processtest"
 )
 
 // childVariable makes this test program run the command instead of the tests,
@@ -31,29 +29,7 @@ func TestMain(m *testing.M) {
 }
 
 // process is the program, running.
-type process struct {
-	command *exec.Cmd
-	log     *logBuffer
-	done    chan struct{}
-}
-
-// logBuffer keeps what a process writes.
-type logBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buffer.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buffer.String()
-}
+type process struct{ *processtest.Process }
 
 // thisProgram is the program as a part of this test program.
 func thisProgram(t testing.TB) string {
@@ -80,37 +56,13 @@ func buildProgram(t testing.TB) string {
 // only what is given.
 func startProcess(t testing.TB, program string, environment []string, arguments ...string) *process {
 	t.Helper()
-	p := &process{command: exec.CommandContext(context.WithoutCancel(t.Context()), program, arguments...), log: &logBuffer{}, done: make(chan struct{})}
-	p.command.Env = append([]string{childVariable + "=1"}, environment...)
-	p.command.Stdout, p.command.Stderr = p.log, p.log
-	// It must not outlive the tests, whatever ends them.
-	p.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := p.command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(p.done)
-		_ = p.command.Wait()
-	}()
-	t.Cleanup(func() {
-		p.stop()
-		if t.Failed() {
-			t.Logf("the last of the program's log:\n%s", tail(p.log.String(), 8000))
-		}
-	})
-	return p
-}
-
-// stop ends the program at once, as a machine that fails would.
-func (p *process) stop() {
-	_ = p.command.Process.Kill()
-	<-p.done
+	return &process{processtest.Start(t, "the program", program, append([]string{childVariable + "=1"}, environment...), arguments...)}
 }
 
 // residentMegabytes is the memory that the program has at this moment.
 func (p *process) residentMegabytes(t testing.TB) float64 {
 	t.Helper()
-	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.command.Process.Pid), "status"))
+	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.Command.Process.Pid), "status"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,10 +77,6 @@ func (p *process) residentMegabytes(t testing.TB) float64 {
 	}
 	t.Fatal("the system does not tell the memory of a process")
 	return 0
-}
-
-func tail(text string, size int) string {
-	return text[max(0, len(text)-size):]
 }
 
 // until asks again and again until it is so.

@@ -106,7 +106,7 @@ func TestTheChartsRightsSuffice(t *testing.T) {
 // lacksNoRight looks for what the API server refused.
 func (p *process) lacksNoRight(t *testing.T) {
 	t.Helper()
-	for line := range strings.Lines(p.log.String()) {
+	for line := range strings.Lines(p.Log.String()) {
 		if strings.Contains(line, "forbidden") {
 			t.Errorf("a right is lacking: %s", line)
 		}

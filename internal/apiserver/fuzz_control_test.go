@@ -55,7 +55,7 @@ func FuzzMetadata(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, method, path string, body []byte) {
 		if method == "" || strings.ContainsFunc(method, func(r rune) bool { return r < 'A' || r > 'Z' }) {
-			t.Skip("net/http refuses such a method before the server sees it")
+			return // net/http refuses such a method before the server sees it.
 		}
 		for _, source := range sources {
 			req := httptest.NewRequestWithContext(t.Context(), method, "http://metadata.packet.net/", bytes.NewReader(body))

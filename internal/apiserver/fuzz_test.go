@@ -86,7 +86,7 @@ func FuzzPaths(f *testing.F) {
 	f.Add(http.MethodPatch, "//")
 	f.Fuzz(func(t *testing.T, method, path string) {
 		if method == "" || strings.ContainsFunc(method, func(r rune) bool { return r < 'A' || r > 'Z' }) {
-			t.Skip("net/http refuses such a method before the server sees it")
+			return // net/http refuses such a method before the server sees it.
 		}
 		z.ask(t, method, "/"+strings.TrimPrefix(path, "/"), "", nil)
 	})

@@ -66,6 +66,7 @@ func newControlPlane(t *testing.T, change ...func(*infrav1.PacketCluster)) *cont
 		machines: map[string]*infrav1.PacketMachine{}, owners: map[string]*clusterv1.Machine{},
 	}
 	c.Dial = c.dial
+	c.Add(capitest.ClusterSecrets)
 	c.Run()
 	c.cluster, c.infrastructure = c.Cluster(c.Namespace, "demo", change...)
 	c.Eventually(func() error {
@@ -78,6 +79,9 @@ func newControlPlane(t *testing.T, change ...func(*infrav1.PacketCluster)) *cont
 		return nil
 	})
 	c.SetStatus(c.cluster, func() { c.cluster.Status.Initialization.InfrastructureProvisioned = ptr.To(true) })
+	c.Eventually(func() error {
+		return c.Get(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: "demo-ca"}})
+	})
 	return c
 }
 

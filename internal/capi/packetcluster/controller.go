@@ -66,6 +66,8 @@ type Reconciler struct {
 	WatchFilterValue string
 	// PollInterval is the time between looks at something that is changing.
 	PollInterval time.Duration
+
+	versions writeback.Versions
 }
 
 // SetupWithManager adds the controller to a manager.
@@ -155,6 +157,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (_ ctr
 	if annotations.IsExternallyManaged(s.packetCluster) {
 		return ctrl.Result{}, nil
 	}
+	if r.versions.Behind(s.packetCluster) {
+		return ctrl.Result{RequeueAfter: writeback.CacheRetry}, nil
+	}
 	deleting := !s.packetCluster.DeletionTimestamp.IsZero()
 	var err error
 	if s.cluster, err = util.GetOwnerCluster(ctx, r.Client, s.packetCluster.ObjectMeta); client.IgnoreNotFound(err) != nil {
@@ -174,7 +179,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (_ ctr
 	if isPaused, _, err := paused.EnsurePausedCondition(ctx, r.Client, s.cluster, s.packetCluster); err != nil || isPaused {
 		return ctrl.Result{}, err
 	}
-	if s.writer, err = writeback.New(s.packetCluster); err != nil {
+	if s.writer, err = r.versions.New(s.packetCluster); err != nil {
 		return ctrl.Result{}, err
 	}
 	defer func() {

@@ -113,15 +113,6 @@ func TestEndpointIsAnElasticIP(t *testing.T) {
 			t.Error("cloud-sa.json does not hold the cluster's account")
 		}
 	})
-	t.Run("certificate authority", func(t *testing.T) {
-		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "demo-ca"}}
-		if err := w.Get(secret); err != nil {
-			t.Fatal(err)
-		}
-		if secret.Type != clusterv1.ClusterSecretType || len(secret.Data["tls.crt"]) == 0 || len(secret.Data["tls.key"]) == 0 {
-			t.Errorf("Secret demo-ca of type %s is no certificate authority", secret.Type)
-		}
-	})
 	t.Run("nothing is written while nothing changes", func(t *testing.T) {
 		reservations := len(w.Network.Requests(http.MethodPost, "/ips"))
 		// A reconcile that began before may not have ended.

@@ -66,6 +66,7 @@ type Reconciler struct {
 	Now func() time.Time
 
 	refusals refusals
+	versions writeback.Versions
 }
 
 // SetupWithManager adds the controller to a manager.
@@ -124,6 +125,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (_ ctr
 	if err := r.Client.Get(ctx, request.NamespacedName, s.packetMachine); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
+	if r.versions.Behind(s.packetMachine) {
+		return ctrl.Result{RequeueAfter: writeback.CacheRetry}, nil
+	}
 	found, err := r.findOwners(ctx, s)
 	if err != nil || !found {
 		return ctrl.Result{}, err
@@ -138,7 +142,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (_ ctr
 	if isPaused, _, err := paused.EnsurePausedCondition(ctx, r.Client, s.cluster, s.packetMachine); err != nil || isPaused {
 		return ctrl.Result{}, err
 	}
-	if s.writer, err = writeback.New(s.packetMachine); err != nil {
+	if s.writer, err = r.versions.New(s.packetMachine); err != nil {
 		return ctrl.Result{}, err
 	}
 	defer func() {

@@ -12,7 +12,6 @@ import (
 
 	infrav1 "github.com/packetyard/packetyard/api/infrastructure/v1beta2"
 	"github.com/packetyard/packetyard/internal/capi/devices"
-	"github.com/packetyard/packetyard/internal/capi/writeback"
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
@@ -43,7 +42,7 @@ func (r *Reconciler) normal(ctx context.Context, s *scope) (ctrl.Result, error) 
 	if added, err := finalizers.EnsureFinalizer(ctx, r.Client, s.packetMachine, infrav1.MachineFinalizer); err != nil {
 		return ctrl.Result{}, fmt.Errorf("adding the finalizer: %w", err)
 	} else if added {
-		if s.writer, err = writeback.New(s.packetMachine); err != nil {
+		if s.writer, err = r.versions.New(s.packetMachine); err != nil {
 			return ctrl.Result{}, err
 		}
 	}

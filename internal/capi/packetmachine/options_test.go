@@ -79,9 +79,7 @@ func told(t *testing.T, w *capitest.World, machine *infrav1.PacketMachine, reaso
 	})
 	w.Touch(machine)
 	w.Never(300*time.Millisecond, func() error {
-		// The reconcile after the one that told may not see what that wrote, and
-		// tell again; the ones after it do.
-		if n := eventsOf(t, w, machine)[reason]; n > 2 {
+		if n := eventsOf(t, w, machine)[reason]; n != 1 {
 			return fmt.Errorf("%d events with reason %s, want 1", n, reason)
 		}
 		return nil

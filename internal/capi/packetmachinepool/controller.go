@@ -52,6 +52,8 @@ type Reconciler struct {
 	WatchFilterValue string
 	// Now is the time; time.Now if nil.
 	Now func() time.Time
+
+	versions writeback.Versions
 }
 
 // SetupWithManager adds the controller to a manager.
@@ -96,6 +98,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (_ ctr
 	if err := r.Client.Get(ctx, request.NamespacedName, s.pool); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
+	if r.versions.Behind(s.pool) {
+		return ctrl.Result{RequeueAfter: writeback.CacheRetry}, nil
+	}
 	found, err := r.findOwners(ctx, s)
 	if err != nil || !found {
 		return ctrl.Result{}, err
@@ -116,7 +121,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (_ ctr
 			return ctrl.Result{}, fmt.Errorf("adding the finalizer: %w", err)
 		}
 	}
-	if s.writer, err = writeback.New(s.pool); err != nil {
+	if s.writer, err = r.versions.New(s.pool); err != nil {
 		return ctrl.Result{}, err
 	}
 	defer func() {

@@ -11,12 +11,14 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	infrav1 "github.com/packetyard/packetyard/api/infrastructure/v1beta2"
+	"github.com/packetyard/packetyard/internal/capi/capitest"
 )
 
 // TestTheExampleOfTheManual applies what docs/machine-pools.md says, with the kubeadm bootstrap provider: three workers that
 // would join the cluster.
 func TestTheExampleOfTheManual(t *testing.T) {
 	w, cluster := newWorld(t)
+	w.Add(capitest.ClusterSecrets)
 	w.Run()
 	hasControlPlane(t, w, cluster)
 	page, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "machine-pools.md"))

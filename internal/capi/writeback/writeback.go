@@ -30,6 +30,8 @@ import (
 type Writer struct {
 	before     parts
 	finalizers []string
+	// versions is nil where nobody asks for them.
+	versions *Versions
 }
 
 // parts are an object's two halves as the API server takes them, in JSON.
@@ -78,13 +80,16 @@ func (w *Writer) Write(ctx context.Context, c client.Client, object client.Objec
 			errs = append(errs, fmt.Errorf("patching the status of %T %s: %w", object, client.ObjectKeyFromObject(object), err))
 		}
 	}
-	return errors.Join(append(errs, w.writeFinalizers(ctx, c, object, latest))...)
+	latest, err = w.writeFinalizers(ctx, c, object, latest)
+	w.versions.wrote(object, latest)
+	return errors.Join(append(errs, err)...)
 }
 
 // writeFinalizers makes the changes to the object's finalizers in the newest known version of the object, and in no other.
-func (w *Writer) writeFinalizers(ctx context.Context, c client.Client, object, latest client.Object) error {
+// It returns the version that is the newest then.
+func (w *Writer) writeFinalizers(ctx context.Context, c client.Client, object, latest client.Object) (client.Object, error) {
 	if slices.Equal(w.finalizers, object.GetFinalizers()) {
-		return nil
+		return latest, nil
 	}
 	wanted := slices.DeleteFunc(slices.Clone(latest.GetFinalizers()), func(finalizer string) bool {
 		return slices.Contains(w.finalizers, finalizer) && !slices.Contains(object.GetFinalizers(), finalizer)
@@ -98,14 +103,17 @@ func (w *Writer) writeFinalizers(ctx context.Context, c client.Client, object, l
 		"finalizers": wanted, "resourceVersion": latest.GetResourceVersion(),
 	}})
 	if err != nil {
-		return fmt.Errorf("encoding the finalizers of %T: %w", object, err)
+		return latest, fmt.Errorf("encoding the finalizers of %T: %w", object, err)
 	}
 	target := blank(object)
 	err = c.Patch(ctx, target, client.RawPatch(types.MergePatchType, patch))
-	if err != nil && (!apierrors.IsNotFound(err) || object.GetDeletionTimestamp().IsZero()) {
-		return fmt.Errorf("patching the finalizers of %T %s: %w", object, client.ObjectKeyFromObject(object), err)
+	switch {
+	case err == nil:
+		return target, nil
+	case apierrors.IsNotFound(err) && !object.GetDeletionTimestamp().IsZero():
+		return latest, nil
 	}
-	return nil
+	return latest, fmt.Errorf("patching the finalizers of %T %s: %w", object, client.ObjectKeyFromObject(object), err)
 }
 
 // blank is an object with nothing but the identity of another. What the API server answers is decoded into it; in a copy of
