@@ -42,9 +42,13 @@ up: native hostcheck ## Build what is needed and run `packetyard up`: a cluster 
 down: ## End the yard and remove all that it made.
 	@if [ -x $(BIN)/packetyard ]; then $(BIN)/packetyard down; else echo "Nothing is built, so nothing runs."; fi
 
+# Many tests wait for controllers, so one package more than there are
+# processors is tested at a time.
+TEST_PACKAGES ?= $(shell echo $$(( $$(nproc) + 1 )))
+
 .PHONY: test
 test: assets ## Run the tests, with a kube-apiserver and an etcd built from source.
-	KUBEBUILDER_ASSETS=$(ASSETS) PACKETYARD_IMAGE=$(MACHINE_IMAGE) go test -timeout 30m $(TEST_ARGS) ./...
+	KUBEBUILDER_ASSETS=$(ASSETS) PACKETYARD_IMAGE=$(MACHINE_IMAGE) go test -p $(TEST_PACKAGES) -timeout 30m $(TEST_ARGS) ./...
 	cd machine && go test -timeout 30m $(TEST_ARGS) ./...
 
 .PHONY: e2e
