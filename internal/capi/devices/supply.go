@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/packetyard/packetyard/pkg/packet"
@@ -27,7 +26,8 @@ type Supply struct {
 	reservations *packet.ListingCache[[]packet.HardwareReservation]
 	keys         *packet.ListingCache[[]packet.SSHKey]
 
-	mutex sync.Mutex
+	// turn is held by who decides about claims.
+	turn chan struct{}
 	// claimed are the hardware reservations that are being asked for right now, in lower case.
 	claimed map[string]bool
 }
@@ -42,6 +42,7 @@ func NewSupply(reader SupplyReader, projectID string, clock packet.Clock) *Suppl
 		keys: packet.NewListingCache(func(ctx context.Context) ([]packet.SSHKey, error) {
 			return reader.ProjectSSHKeys(ctx, projectID)
 		}, "the list of SSH keys", supplyTTL, clock),
+		turn:    make(chan struct{}, 1),
 		claimed: map[string]bool{},
 	}
 }
@@ -62,6 +63,13 @@ func (s *Supply) sshKeys(ctx context.Context) ([]string, error) {
 // claim takes a hardware reservation for the caller, who has to release it. If it cannot be had, reason is a sentence that
 // says why.
 func (s *Supply) claim(ctx context.Context, wanted string) (id, reason string, err error) {
+	// The turn is taken before the list is read: a list from before a claim was released would show its reservation as free.
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return "", "", fmt.Errorf("waiting for the hardware reservations: %w", ctx.Err())
+	}
 	all, err := s.reservations.Recent(ctx)
 	if err != nil {
 		return "", "", fmt.Errorf("listing the hardware reservations of project %s: %w", s.projectID, err)
@@ -71,8 +79,6 @@ func (s *Supply) claim(ctx context.Context, wanted string) (id, reason string, e
 		if !strings.EqualFold(reservation.ID, wanted) {
 			continue
 		}
-		s.mutex.Lock()
-		defer s.mutex.Unlock()
 		switch key := strings.ToLower(wanted); {
 		case reservation.Device != nil:
 			return "", fmt.Sprintf("hardware reservation %s has device %s", wanted, deviceOf(reservation)), nil
@@ -105,8 +111,8 @@ func (s *Supply) release(id string, err error) {
 		// Somebody else took it, or nobody knows whether the device was made.
 		s.reservations.Forget()
 	}
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
 	delete(s.claimed, strings.ToLower(id))
 }
 
