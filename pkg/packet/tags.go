@@ -57,6 +57,9 @@ func HasTags(have []string, want ...string) bool {
 	return true
 }
 
+// Tag joins a prefix and a value as long as the API takes it: see tag.
+func Tag(prefix, value string) string { return tag(prefix, value) }
+
 // tag joins prefix and value. A value that does not fit is cut and ends in a
 // part of its hash, so that two long names that begin alike stay two.
 func tag(prefix, value string) string {

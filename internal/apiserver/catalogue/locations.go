@@ -21,7 +21,7 @@ var metros = []struct {
 	{"la", "Los Angeles", "US", "bb059cc0-0b2a-4f5b-8a55-219e6b4240da", []string{"la4"}},
 	{"ld", "London", "GB", "5f1d3910-2059-4737-8e7d-d4907cfbf27f", []string{"ld7"}},
 	{"mr", "Marseille", "FR", "833225d2-a35a-49cf-a67c-1f84d5d11654", []string{"mr1"}},
-	{"ny", "New York", "US", "932eecda-6808-44b9-a3be-3abef49796ef", []string{"ny5", "ewr1"}},
+	{"ny", "New York", "US", "932eecda-6808-44b9-a3be-3abef49796ef", []string{"ny5", "ewr1", "ny7"}},
 	{"pa", "Paris", "FR", "f2f0f0b3-5359-4296-a402-56abad842f56", []string{"pa4"}},
 	{"pi", "Pittsburgh", "US", "543f8059-65f6-4c2c-b7ad-6dac5eb87085", []string{"pi1"}},
 	{"px", "Phoenix", "US", "0446ac38-aae0-45f5-959c-54d26c4fc3c7", []string{"px1"}},
