@@ -30,8 +30,12 @@ help: ## Show what there is to make.
 		/^## ----/ {gsub(/^## -+ | -+$$/, ""); printf "\n%s\n", $$0} \
 		/^[a-zA-Z0-9_-]+:.*## / {printf "  %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# VERIFY=true has `make all` check and test what it built.
+VERIFY ?= false
+
 .PHONY: all
-all: build ## Build everything: bin/manager, bin/clusterctl, provider-components.yaml and the rest.
+all: build gardener ## Build everything: bin/manager, bin/clusterctl, provider-components.yaml and the rest (VERIFY=true: check and test it too).
+	@if [ '$(VERIFY)' = true ]; then $(MAKE) --no-print-directory verify test; fi
 
 .PHONY: up
 up: native hostcheck ## Build what is needed and run `packetyard up`: a cluster with Ready nodes.
@@ -73,4 +77,5 @@ clean: ## Remove what was built. The yard's state and Go's caches stay.
 include hack/make/build.mk
 include hack/make/images.mk
 include hack/make/shipping.mk
+include hack/make/gardener.mk
 include hack/make/checks.mk

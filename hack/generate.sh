@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 hack/generate-capi.sh
+hack/generate-gardener.sh
 # The manifests come before the examples, which have copies of them.
 go run ./hack/charts
 go run ./hack/examples

@@ -65,10 +65,15 @@ preflight:
 hostcheck: preflight
 	@go run ./hack/hostcheck
 
+# The Gardener extension has thousands of packages of Gardener's in it, and a
+# yard needs none of them: they are built where somebody asks for them.
+GARDENER_PROGRAMS := gardener-extension-provider-packet gardener-extension-admission-packet machine-controller-manager-provider-packet
+PROGRAMS          := $(filter-out $(GARDENER_PROGRAMS),$(notdir $(wildcard cmd/*)))
+
 .PHONY: programs
-programs: preflight ## Build the programs of this repository into bin/.
+programs: preflight ## Build the programs that a yard needs into bin/.
 	@mkdir -p $(BIN)
-	go build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
+	go build -ldflags '$(LDFLAGS)' -o $(BIN)/ $(PROGRAMS:%=./cmd/%)
 
 .PHONY: kube
 kube: preflight ## Build Kubernetes and etcd for the machines (the first time takes minutes).

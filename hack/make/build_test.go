@@ -18,12 +18,14 @@ func TestHelp(t *testing.T) {
 	for _, target := range []string{
 		"all", "up", "down", "test", "e2e", "bench", "fuzz", "clean", "build", "programs", "kube", "machine-image", "assets", "components",
 		"image", "image-packet-api-server", "docker-build", "image-name", "images", "ci", "cd", "prerelease", "release", "generate", "verify", "fmt", "lint",
+		"gardener", "start", "start-provider-packet", "debug", "hook-me", "show-chart", "install-requirements", "install", "check", "check-generate", "format", "test-cov",
+		"test-clean", "verify-extended", "docker-images", "docker-login",
 	} {
 		if !regexp.MustCompile(`(?m)^  ` + target + ` +[A-Z]`).MatchString(out) {
 			t.Errorf("make help does not show %s:\n%s", target, out)
 		}
 	}
-	for _, heading := range []string{"what most people need", "the parts", "container images", "shipping", "keeping it right"} {
+	for _, heading := range []string{"what most people need", "the parts", "container images", "shipping", "the Gardener extension", "keeping it right"} {
 		if !strings.Contains(out, "\n"+heading+"\n") {
 			t.Errorf("make help does not have the heading %q", heading)
 		}
@@ -37,7 +39,7 @@ func TestDryRuns(t *testing.T) {
 		"":           {"./cmd/kube", "bin/machine-image/init", "hack/components", "dist/bin/packet-cloud-controller-manager--" + host},
 		"up":         {"hack/hostcheck", "bin/machine-image/init", "bin/packetyard up"},
 		"down":       {"bin/packetyard down"},
-		"test":       {"bin/envtest", "PACKETYARD_IMAGE=" + filepath.Join(tr.dir, "bin", "machine-image") + " go test"},
+		"test":       {"bin/envtest", "PACKETYARD_IMAGE=" + filepath.Join(tr.dir, "bin", "machine-image") + " go test -p"},
 		"e2e":        {"bin/machine-image/init", "e2e.test -test.v"},
 		"bench":      {"-bench ."},
 		"fuzz":       {"hack/fuzz.sh 10s"},

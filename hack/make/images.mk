@@ -35,15 +35,22 @@ $(error PLATFORMS is empty: at least one, for example linux/amd64,linux/arm64)
 endif
 
 # IMAGES are the programs whose images `make ci` builds and releases have.
-IMAGES ?= packet-cloud-controller-manager packet-api-server manager
+IMAGES ?= packet-cloud-controller-manager packet-api-server manager $(GARDENER_PROGRAMS)
 
 image-name-packet-cloud-controller-manager = $(registry-prefix)$(IMAGE):latest
 image-name-packet-api-server               = $(API_SERVER_IMG)
 image-name-manager                         = $(IMG)
 
+image-name-gardener-extension-provider-packet         = $(registry-prefix)packetyard/gardener-extension-provider-packet:dev
+image-name-gardener-extension-admission-packet        = $(registry-prefix)packetyard/gardener-extension-admission-packet:dev
+image-name-machine-controller-manager-provider-packet = $(registry-prefix)packetyard/machine-controller-manager-provider-packet:dev
+
 image-flags-packet-cloud-controller-manager = -title 'Packet cloud controller manager'
 image-flags-packet-api-server               = -title 'Packet API server' -data /data -expose 8080/tcp
 image-flags-manager                         = -title 'Cluster API provider for Packet'
+image-flags-gardener-extension-provider-packet         = -title 'Gardener extension for Packet'
+image-flags-gardener-extension-admission-packet        = -title 'Gardener admission for Packet'
+image-flags-machine-controller-manager-provider-packet = -title 'Machine driver for Packet'
 
 # What the program is given if whoever runs the container gives nothing.
 image-arguments-packet-api-server = --listen-address 0.0.0.0:8080 --data-dir /data
