@@ -95,6 +95,9 @@ func TestFirstShootOfAProject(t *testing.T) {
 			t.Fatalf("the nodes' addresses are %s, the state is %+v, the project has %+v", *first.infra.Status.NodesCIDR, first.state(t), p)
 		}
 	}
+	if networks := first.status(t).Networks; networks == nil || networks.PrivateReservationID != "" {
+		t.Errorf("machines would take their addresses from what holds the block: %+v", networks)
+	}
 	// What holds the block gives way to what the Shoot asks for.
 	first.change(t, func(infra *extensionsv1alpha1.Infrastructure) {
 		infra.Spec.ProviderConfig = newShoot(t, server, `"networks":{"privateReservation":{"prefixLength":27}}`).infra.Spec.ProviderConfig

@@ -72,8 +72,8 @@ func (s *scope) holdBlock(ctx context.Context) error {
 		return fmt.Errorf("the project has no private addresses in metro %s yet, and reserving some failed; networks.vlan or "+
 			"networks.privateReservation in the Shoot's infrastructureConfig would have the API give it some, too: %w", s.state.Metro, err)
 	}
+	// It is not in the status, where it would have machines take their addresses from it.
 	s.state.PrivateReservationID, s.state.HoldsBlock = made.ID, true
-	s.networks().PrivateReservationID = made.ID
 	s.blocks = nil
 	if err := s.listBlocks(ctx); err != nil {
 		return err
