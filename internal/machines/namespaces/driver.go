@@ -26,7 +26,9 @@ type Driver struct {
 
 	mutex sync.Mutex
 	// shutDown is set when the rack ended because it was told to: it stays ended.
-	shutDown  bool
+	shutDown bool
+	// following is there while the rack is followed, and closed when all is read that it had to say.
+	following chan struct{}
 	closed    bool
 	power     map[string]machines.PowerState
 	listeners map[*listener]bool
@@ -146,8 +148,18 @@ func (d *Driver) persist(ctx context.Context, request func() error) error {
 	return request()
 }
 
-// revive starts a rack that died of itself.
+// revive starts a rack that died of itself. Whether it did is known when its last words are read.
 func (d *Driver) revive(ctx context.Context) error {
+	d.mutex.Lock()
+	following := d.following
+	d.mutex.Unlock()
+	if following != nil {
+		select {
+		case <-following:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	d.mutex.Lock()
 	ended := d.shutDown
 	d.mutex.Unlock()
@@ -197,6 +209,16 @@ func (d *Driver) follow(ctx context.Context) error {
 		return err
 	}
 	defer response.Body.Close()
+	following := make(chan struct{})
+	d.mutex.Lock()
+	d.following = following
+	d.mutex.Unlock()
+	defer func() {
+		d.mutex.Lock()
+		d.following = nil
+		d.mutex.Unlock()
+		close(following)
+	}()
 	decoder := json.NewDecoder(response.Body)
 	for {
 		var message wire.Message
