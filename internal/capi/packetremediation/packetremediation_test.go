@@ -233,10 +233,16 @@ func TestRebootHealsAMachine(t *testing.T) {
 	w.SetNodeReady(machine.Name, corev1.ConditionTrue)
 	isGone(w, remediationOf(machine))
 	asked(t, w, packet.ActionReboot)
-	if err := w.Get(machine); err != nil || !conditions.IsTrue(machine, clusterv1.MachineHealthCheckSucceededCondition) ||
-		conditions.Has(machine, clusterv1.MachineOwnerRemediatedCondition) {
-		t.Errorf("%v, conditions of the Machine are %v", err, machine.Status.Conditions)
-	}
+	// The MachineHealthCheck deletes the remediation before it writes that the Machine is healthy.
+	w.Eventually(func() error {
+		if err := w.Get(machine); err != nil {
+			return err
+		}
+		if !conditions.IsTrue(machine, clusterv1.MachineHealthCheckSucceededCondition) || conditions.Has(machine, clusterv1.MachineOwnerRemediatedCondition) {
+			return fmt.Errorf("conditions of the Machine are %v", machine.Status.Conditions)
+		}
+		return nil
+	})
 	if devices := w.Devices(); len(devices) != 2 {
 		t.Errorf("%d devices, want the master's and the worker's", len(devices))
 	}
