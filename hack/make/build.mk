@@ -120,8 +120,10 @@ $(BIN)/metallb-crds.yaml: hack/make/build.mk
 		cat "$$dir"/config/crd/bases/metallb.io_{ipaddresspools,bgppeers,bgpadvertisements}.yaml > $@.new && mv $@.new $@
 
 .PHONY: e2e-build
-e2e-build: $(BIN)/metallb-crds.yaml
+e2e-build: $(BIN)/metallb-crds.yaml gardener
 	go test -c -tags e2e -o $(BIN)/e2e.test ./test/e2e
+	go build -ldflags '$(LDFLAGS)' -o $(BIN)/ github.com/gardener/machine-controller-manager/cmd/machine-controller-manager
+	@mkdir -p $(BIN)/gardener && cp example/20-crd-*.yaml $(BIN)/gardener/
 
 # dist/bin/<program>--<os>-<arch> is any of our programs for any platform. Go
 # knows what is stale, so it is always asked.
