@@ -35,7 +35,7 @@ const (
 	pool       = "workers"
 	clusterTag = "kubernetes.io/cluster/my-cluster"
 	roleTag    = "kubernetes.io/role/node"
-	patience   = 2 * time.Minute
+	patience   = 5 * time.Minute
 )
 
 // world is a Packet project, a cluster with Machines, and machine-controller-manager between them, as the documentation says.
@@ -307,6 +307,14 @@ func (w *world) remove() {
 		w.t.Fatal(err)
 	}
 	until(w.t, patience, "all machines are gone", func() bool { return len(w.machines()) == 0 })
+	// The test after this one makes another of the same name, which must not be this one on its way out.
+	until(w.t, patience, "the MachineDeployment is gone", func() bool {
+		left := &v1alpha1.MachineDeploymentList{}
+		if err := w.kube.List(w.t.Context(), left, client.InNamespace(namespace)); err != nil {
+			w.t.Fatal(err)
+		}
+		return len(left.Items) == 0
+	})
 }
 
 // killAtCreation asks for one more machine and kills the driver when the API has made its device and nobody knows yet.
