@@ -15,12 +15,12 @@ const accountLife = time.Hour
 
 // account is a project as one token sees it, with the devices of one cluster in it.
 type account struct {
-	client    *packet.Client
-	projectID string
-	token     string
-	devices   *packet.DeviceCache
-	supply    *supply
-	options   Options
+	client       *packet.Client
+	projectID    string
+	token        string
+	devices      *packet.DeviceCache
+	reservations *packet.ReservationClaims
+	options      Options
 
 	mutex sync.Mutex
 	// finishing is true while devices are being put into virtual networks, and wanted counts who asked for it.
@@ -94,12 +94,12 @@ func (a *accounts) of(s scope) (*account, error) {
 		}
 	}
 	made := &account{
-		client:    client,
-		projectID: s.credentials.ProjectID,
-		token:     s.credentials.APIToken,
-		devices:   packet.NewDeviceCache(client, s.credentials.ProjectID, packet.DeviceFilter{Tag: s.cluster}, a.options.ListingAge, a.options.Clock),
-		supply:    newSupply(client, s.credentials.ProjectID, a.options),
-		options:   a.options,
+		client:       client,
+		projectID:    s.credentials.ProjectID,
+		token:        s.credentials.APIToken,
+		devices:      packet.NewDeviceCache(client, s.credentials.ProjectID, packet.DeviceFilter{Tag: s.cluster}, a.options.ListingAge, a.options.Clock),
+		reservations: packet.NewReservationClaims(client, s.credentials.ProjectID, a.options.ListingAge, a.options.Clock),
+		options:      a.options,
 	}
 	a.known[key] = made
 	return made, nil

@@ -143,7 +143,7 @@ func (a *account) createReserved(ctx context.Context, reservations []string, cre
 	var reasons error
 	for _, id := range reservations {
 		if id != packet.NextAvailableHardware {
-			reason, err := a.supply.claim(ctx, id)
+			_, reason, err := a.reservations.Claim(ctx, id)
 			if err != nil {
 				return nil, err
 			}
@@ -154,7 +154,7 @@ func (a *account) createReserved(ctx context.Context, reservations []string, cre
 		}
 		create.HardwareReservationID = id
 		device, err := a.client.CreateDevice(ctx, a.projectID, create)
-		a.supply.release(id, err)
+		a.reservations.Release(id, err)
 		if err == nil {
 			return device, nil
 		}

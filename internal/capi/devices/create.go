@@ -99,7 +99,7 @@ func reserved(ctx context.Context, creator Creator, supply *Supply, create packe
 	none := &ReservationsError{}
 	for _, reservation := range wanted {
 		if reservation != infrav1.HardwareReservationNextAvailable {
-			id, reason, err := supply.claim(ctx, reservation)
+			id, reason, err := supply.reservations.Claim(ctx, reservation)
 			if err != nil {
 				return Created{}, err
 			}
@@ -111,7 +111,7 @@ func reserved(ctx context.Context, creator Creator, supply *Supply, create packe
 		}
 		create.HardwareReservationID = reservation
 		device, err := creator.CreateDevice(ctx, supply.projectID, create)
-		supply.release(reservation, err)
+		supply.reservations.Release(reservation, err)
 		if err == nil {
 			return Created{Device: device, Reservation: reservation}, nil
 		}
