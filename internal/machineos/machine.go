@@ -22,6 +22,7 @@ import (
 	"github.com/packetyard/packetyard/internal/machineos/cri"
 	"github.com/packetyard/packetyard/internal/machineos/kubelet"
 	"github.com/packetyard/packetyard/internal/machineos/metadata"
+	"github.com/packetyard/packetyard/internal/machineos/podnetwork"
 	"github.com/packetyard/packetyard/internal/machineos/process"
 	"github.com/packetyard/packetyard/internal/machineos/units"
 )
@@ -36,12 +37,19 @@ const (
 // ImageDirectory is where a machine sees its machine image.
 const ImageDirectory = "/opt/packetyard"
 
+// uplink is the machine's interface to the switch.
+const uplink = "bond0"
+
 // The machine's own directories and sockets.
 const (
 	stateDirectory   = "/var/lib/packetyard"
 	runtimeSocket    = "/run/containerd/containerd.sock"
 	oldRuntimeSocket = "/var/run/containerd/containerd.sock"
 )
+
+// rangePatience is how long pods wait for their node's range of addresses.
+// kube-controller-manager takes a second or two, on a busy host some more.
+const rangePatience = 15 * time.Second
 
 // How long each kind of process gets to end when the machine does. User data
 // and the kubelet end side by side, the rest one after the other, and all of
@@ -187,9 +195,14 @@ func (m *Machine) boot(ctx, working context.Context) (*sync.WaitGroup, error) {
 }
 
 func (m *Machine) serveRuntime(ctx context.Context) error {
+	network, err := podnetwork.Open(uplink, machineAddress)
+	if err != nil {
+		m.console.Printf("pods have the machine's network, because they can have none of their own: %v", err)
+	}
 	server, err := cri.New(cri.Config{
 		Reaper: m.reaper, ImageDirectory: ImageDirectory, StateDirectory: filepath.Join(stateDirectory, "containers"),
-		Address: machineAddress, Now: m.options.Now, Warn: m.console.Printf,
+		Address: machineAddress, Network: network, RangePatience: rangePatience,
+		Now: m.options.Now, Warn: m.console.Printf,
 	})
 	if err != nil {
 		return fmt.Errorf("starting the container runtime: %w", err)
@@ -266,7 +279,7 @@ func (m *Machine) endStrays() {
 // it has none.
 func machineAddress() string {
 	var addresses []net.Addr
-	if bond, err := net.InterfaceByName("bond0"); err == nil {
+	if bond, err := net.InterfaceByName(uplink); err == nil {
 		addresses, _ = bond.Addrs()
 	} else {
 		addresses, _ = net.InterfaceAddrs()

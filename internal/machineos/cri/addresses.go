@@ -6,12 +6,16 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"time"
 )
 
 // addresses gives each pod its own address from the node's range. Nobody
-// answers there, but Endpoints and pod status have to show one.
+// answers at a hollow pod's, but Endpoints and pod status have to show one.
 type addresses struct {
 	machine func() string
+	// patience is how long to wait for the node to have a range, from asked on.
+	patience time.Duration
+	asked    time.Time
 
 	mu       sync.Mutex
 	prefixes []netip.Prefix
@@ -21,8 +25,8 @@ type addresses struct {
 	used map[netip.Addr]bool
 }
 
-func newAddresses(machine func() string) *addresses {
-	return &addresses{machine: machine, next: make(map[netip.Prefix]netip.Addr), used: make(map[netip.Addr]bool)}
+func newAddresses(machine func() string, patience time.Duration) *addresses {
+	return &addresses{machine: machine, patience: patience, next: make(map[netip.Prefix]netip.Addr), used: make(map[netip.Addr]bool)}
 }
 
 // setRange sets the range, one prefix or one per address family, parted by a comma.
@@ -39,6 +43,17 @@ func (a *addresses) setRange(cidrs string) error {
 	defer a.mu.Unlock()
 	a.prefixes = prefixes
 	return nil
+}
+
+// ready tells whether pods can have addresses that last. Kubernetes gives a
+// node its range right after it has registered; a cluster may give it none.
+func (a *addresses) ready(now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.asked.IsZero() {
+		a.asked = now
+	}
+	return a.prefixes != nil || now.Sub(a.asked) >= a.patience
 }
 
 // take returns an unused address of each prefix.

@@ -89,8 +89,9 @@ func (s *Server) CreateContainer(_ context.Context, request *runtimeapi.CreateCo
 		return nil, status.Errorf(codes.FailedPrecondition, "pod sandbox %q has been stopped", request.GetPodSandboxId())
 	}
 	if known {
-		// The pod gets the machine's address, where its process will listen.
-		pod.process = true
+		if err := s.prepareProcess(pod); err != nil {
+			return nil, err
+		}
 	}
 	logPath := ""
 	if config.LogPath != "" && pod.logDirectory != "" {

@@ -28,6 +28,7 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/packetyard/packetyard/internal/machineos/cri"
+	"github.com/packetyard/packetyard/internal/machineos/podnetwork"
 	"github.com/packetyard/packetyard/internal/machineos/process"
 	"github.com/packetyard/packetyard/internal/machineos/testmachine"
 )
@@ -50,6 +51,18 @@ type runtime struct {
 // arguments, in a state directory that may have been used before.
 func start(t *testing.T, directory string) *runtime {
 	t.Helper()
+	return startWith(t, directory, nil)
+}
+
+// startWith is start with networks for pods.
+func startWith(t *testing.T, directory string, network *podnetwork.Network) *runtime {
+	t.Helper()
+	return startConfigured(t, directory, cri.Config{Network: network, Now: time.Now})
+}
+
+// startConfigured is start with part of a configuration.
+func startConfigured(t *testing.T, directory string, config cri.Config) *runtime {
+	t.Helper()
 	imageDirectory := filepath.Join(directory, "image")
 	worker := filepath.Join(imageDirectory, "images", "worker")
 	if err := os.MkdirAll(filepath.Dir(worker), 0o755); err != nil {
@@ -65,10 +78,9 @@ func start(t *testing.T, directory string) *runtime {
 		reaper.Run(ctx)
 		close(reaped)
 	}()
-	server, err := cri.New(cri.Config{
-		Reaper: reaper, ImageDirectory: imageDirectory, StateDirectory: filepath.Join(directory, "state"),
-		Address: func() string { return machineAddress }, Now: time.Now, Warn: t.Logf,
-	})
+	config.Reaper, config.ImageDirectory, config.StateDirectory = reaper, imageDirectory, filepath.Join(directory, "state")
+	config.Address, config.Warn = func() string { return machineAddress }, t.Logf
+	server, err := cri.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +121,14 @@ func start(t *testing.T, directory string) *runtime {
 
 func (r *runtime) sandbox(t *testing.T, network runtimeapi.NamespaceMode) (string, *runtimeapi.PodSandboxConfig) {
 	t.Helper()
+	return r.sandboxWith(t, network, nil)
+}
+
+// sandboxWith is sandbox with ports of the machine's that lead to the pod.
+func (r *runtime) sandboxWith(t *testing.T, network runtimeapi.NamespaceMode, ports []*runtimeapi.PortMapping) (string, *runtimeapi.PodSandboxConfig) {
+	t.Helper()
 	config := &runtimeapi.PodSandboxConfig{
+		PortMappings: ports,
 		Metadata:     &runtimeapi.PodSandboxMetadata{Name: strings.ReplaceAll(t.Name(), "/", "-"), Namespace: "default", Uid: "1"},
 		Hostname:     "pod",
 		LogDirectory: r.logs,
@@ -530,6 +549,16 @@ func TestPortForward(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = listener.Close() }()
+	containers, err := r.ListContainers(t.Context(), &runtimeapi.ListContainersRequest{Filter: &runtimeapi.ContainerFilter{Id: id}})
+	if err != nil || len(containers.Containers) != 1 {
+		t.Fatalf("%v, %v", containers, err)
+	}
+	r.forwards(t, containers.Containers[0].PodSandboxId, listener)
+}
+
+// forwards sees that a connection to a port of a pod reaches a listener.
+func (r *runtime) forwards(t *testing.T, sandbox string, listener net.Listener) {
+	t.Helper()
 	go func() {
 		connection, err := listener.Accept()
 		if err != nil {
@@ -540,11 +569,7 @@ func TestPortForward(t *testing.T) {
 		_ = connection.Close()
 	}()
 	port := listener.Addr().(*net.TCPAddr).Port
-	containers, err := r.ListContainers(t.Context(), &runtimeapi.ListContainersRequest{Filter: &runtimeapi.ContainerFilter{Id: id}})
-	if err != nil || len(containers.Containers) != 1 {
-		t.Fatalf("%v, %v", containers, err)
-	}
-	response, err := r.PortForward(t.Context(), &runtimeapi.PortForwardRequest{PodSandboxId: containers.Containers[0].PodSandboxId, Port: []int32{int32(port)}})
+	response, err := r.PortForward(t.Context(), &runtimeapi.PortForwardRequest{PodSandboxId: sandbox, Port: []int32{int32(port)}})
 	if err != nil {
 		t.Fatal(err)
 	}

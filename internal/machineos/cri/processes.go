@@ -31,6 +31,9 @@ func (s *Server) startProcess(c *container, config *runtimeapi.ContainerConfig, 
 		Directory:  config.WorkingDir,
 		ResolvConf: pod.resolvConf,
 	}
+	if !pod.hostNetwork {
+		spec.Hostname = pod.hostname
+	}
 	spec.ReadOnlyRoot = config.GetLinux().GetSecurityContext().GetReadonlyRootfs()
 	for _, mount := range config.Mounts {
 		if mount.GetHostPath() == "" {
@@ -41,7 +44,7 @@ func (s *Server) startProcess(c *container, config *runtimeapi.ContainerConfig, 
 	for _, device := range config.Devices {
 		spec.Mounts = append(spec.Mounts, stage.Mount{Source: device.HostPath, Target: device.ContainerPath})
 	}
-	cmd := stage.Prepare()
+	cmd := stage.Prepare(spec, pod.namespace())
 	output, err := connect(c, cmd, config)
 	if err != nil {
 		return err
@@ -64,8 +67,9 @@ func (s *Server) startProcess(c *container, config *runtimeapi.ContainerConfig, 
 	return nil
 }
 
-// environment is the container's environment. The address that the pod was
-// given before it was known to have a process is replaced by the one it has.
+// environment is the container's environment. Where pods have the machine's
+// network, that is the machine's address in place of the one that the pod was
+// given before it was known to have a process.
 func (s *Server) environment(config *runtimeapi.ContainerConfig, pod sandbox) []string {
 	env := []string{"PATH=" + stage.DefaultPath, "HOME=/root"}
 	if pod.hostname != "" {
@@ -77,7 +81,7 @@ func (s *Server) environment(config *runtimeapi.ContainerConfig, pod sandbox) []
 	for _, one := range config.Envs {
 		value := string(one.GetValue())
 		for _, address := range pod.own {
-			if value == address.String() {
+			if value == address.String() && s.sharesMachine(&pod) {
 				value = s.config.Address()
 			}
 		}

@@ -3,16 +3,19 @@ package cri
 import (
 	"context"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/packetyard/packetyard/internal/machineos/podnetwork"
 )
 
-// sandbox is a pod's surroundings, of which the addresses are all there is.
-// Its fields are guarded by the server's lock.
+// sandbox is a pod's surroundings: addresses, and a network once something
+// runs in it. Its fields are guarded by the server's lock.
 type sandbox struct {
 	// status is what callers see; its network is filled in on the way out.
 	status       *runtimeapi.PodSandboxStatus
@@ -22,9 +25,58 @@ type sandbox struct {
 	hostNetwork  bool
 	// own are the addresses taken for this pod.
 	own []netip.Addr
-	// process is true once the pod has a container with a process. It then
-	// has the machine's address, where it can be reached.
+	// process is true once the pod has a container with a process.
 	process bool
+	// network is the pod's own, from the first container with a process on. A
+	// pod that has the machine's network has none.
+	network *podnetwork.Pod
+	// portMappings are the machine's ports that shall lead to the pod, hostPorts
+	// those that do.
+	portMappings []*runtimeapi.PortMapping
+	hostPorts    *hostPorts
+}
+
+// sharesMachine tells whether the pod's processes have the machine's network.
+func (s *Server) sharesMachine(one *sandbox) bool {
+	return one.hostNetwork || s.config.Network == nil
+}
+
+// namespace is the network namespace that the pod's processes have, nil where
+// it is the machine's.
+func (one *sandbox) namespace() *os.File {
+	if one.network == nil {
+		return nil
+	}
+	return one.network.Namespace()
+}
+
+// closeNetwork takes a pod's network away. The caller has the lock.
+func (s *Server) closeNetwork(one *sandbox) {
+	if one.network == nil {
+		return
+	}
+	one.hostPorts.close()
+	if err := one.network.Close(); err != nil {
+		s.config.Warn("container runtime: pod %s: %v", one.status.GetMetadata().GetName(), err)
+	}
+	one.network, one.hostPorts = nil, nil
+}
+
+// prepareProcess makes a pod one with processes. The caller has the lock.
+func (s *Server) prepareProcess(one *sandbox) error {
+	if !s.sharesMachine(one) && one.network == nil {
+		network, err := s.config.Network.Add(one.own)
+		if err != nil {
+			return status.Errorf(codes.Unavailable, "making the network of pod %q: %v", one.status.GetMetadata().GetName(), err)
+		}
+		if one.hostPorts, err = openHostPorts(one.portMappings, one.own); err != nil {
+			_ = network.Close()
+			return status.Errorf(codes.Unavailable, "pod %q: %v", one.status.GetMetadata().GetName(), err)
+		}
+		one.network = network
+	}
+	one.process = true
+	return nil
 }
 
 // RunPodSandbox implements the runtime service.
@@ -50,6 +102,7 @@ func (s *Server) RunPodSandbox(_ context.Context, request *runtimeapi.RunPodSand
 		logDirectory: config.LogDirectory,
 		hostname:     config.Hostname,
 		resolvConf:   resolvConf(config.DnsConfig),
+		portMappings: config.PortMappings,
 		hostNetwork:  options.GetNetwork() == runtimeapi.NamespaceMode_NODE,
 	}
 	if !one.hostNetwork {
@@ -107,6 +160,7 @@ func (s *Server) stopSandbox(id string) {
 		return
 	}
 	one.status.State = runtimeapi.PodSandboxState_SANDBOX_NOTREADY
+	s.closeNetwork(one)
 	s.addresses.give(one.own)
 	one.own = nil
 	s.keepSandbox(id, one)
@@ -176,7 +230,7 @@ func (s *Server) networkStatus(one *sandbox) *runtimeapi.PodSandboxNetworkStatus
 	if one.hostNetwork || one.status.State != runtimeapi.PodSandboxState_SANDBOX_READY {
 		return network
 	}
-	if one.process {
+	if one.process && s.sharesMachine(one) {
 		network.Ip = s.config.Address()
 		return network
 	}

@@ -25,6 +25,7 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"k8s.io/cri-streaming/pkg/streaming"
 
+	"github.com/packetyard/packetyard/internal/machineos/podnetwork"
 	"github.com/packetyard/packetyard/internal/machineos/process"
 )
 
@@ -44,8 +45,15 @@ type Config struct {
 	ImageDirectory string
 	// StateDirectory outlives a reboot of the machine; it is made if need be.
 	StateDirectory string
-	// Address is the machine's primary address, which pods with processes have.
+	// Address is the machine's primary address.
 	Address func() string
+	// Network gives pods with processes networks of their own. Where it is nil
+	// they have the machine's network, and its address.
+	Network *podnetwork.Network
+	// RangePatience is how long the network counts as not ready while the node
+	// has no range of addresses. After that pods have addresses that pods of
+	// other machines do not reach.
+	RangePatience time.Duration
 	// Now tells the time.
 	Now func() time.Time
 	// Warn is told what cannot be answered to a caller.
@@ -78,7 +86,7 @@ func New(config Config) (*Server, error) {
 		sandboxes:  make(map[string]*sandbox),
 		containers: make(map[string]*container),
 	}
-	server.addresses = newAddresses(config.Address)
+	server.addresses = newAddresses(config.Address, config.RangePatience)
 	if err := os.MkdirAll(server.rootMountPoint(), 0o700); err != nil {
 		return nil, fmt.Errorf("making the containers' mount point: %w", err)
 	}
@@ -127,7 +135,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 }
 
 // Shutdown ends all containers' processes, which get grace to end by
-// themselves, and starts no more.
+// themselves, and pods' networks. It starts no more.
 func (s *Server) Shutdown(grace time.Duration) {
 	s.mu.Lock()
 	s.closing = true
@@ -141,6 +149,11 @@ func (s *Server) Shutdown(grace time.Duration) {
 		stopping.Go(func() { s.stop(c, grace) })
 	}
 	stopping.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, one := range s.sandboxes {
+		s.closeNetwork(one)
+	}
 }
 
 func (s *Server) rootMountPoint() string {
@@ -164,13 +177,14 @@ func (s *Server) Version(context.Context, *runtimeapi.VersionRequest) (*runtimea
 	}, nil
 }
 
-// Status implements the runtime service. The network is always ready: hollow
-// pods need none, and the others have the machine's.
+// Status implements the runtime service. The network needs no plugin: it is
+// ready as soon as the node has a range of addresses. Until then a kubelet asks
+// again and again, and looks each time whether its node has one.
 func (s *Server) Status(_ context.Context, request *runtimeapi.StatusRequest) (*runtimeapi.StatusResponse, error) {
 	response := &runtimeapi.StatusResponse{
 		Status: &runtimeapi.RuntimeStatus{Conditions: []*runtimeapi.RuntimeCondition{
 			{Type: runtimeapi.RuntimeReady, Status: true},
-			{Type: runtimeapi.NetworkReady, Status: true},
+			s.networkCondition(),
 		}},
 		RuntimeHandlers: []*runtimeapi.RuntimeHandler{{Features: &runtimeapi.RuntimeHandlerFeatures{}}},
 		Features:        &runtimeapi.RuntimeFeatures{},
@@ -181,6 +195,15 @@ func (s *Server) Status(_ context.Context, request *runtimeapi.StatusRequest) (*
 		response.Info = map[string]string{"config": "{}"}
 	}
 	return response, nil
+}
+
+func (s *Server) networkCondition() *runtimeapi.RuntimeCondition {
+	if s.addresses.ready(s.config.Now()) {
+		return &runtimeapi.RuntimeCondition{Type: runtimeapi.NetworkReady, Status: true}
+	}
+	return &runtimeapi.RuntimeCondition{
+		Type: runtimeapi.NetworkReady, Reason: "NoPodRange", Message: "the node has no range of addresses for its pods (spec.podCIDR) yet",
+	}
 }
 
 // RuntimeConfig implements the runtime service.

@@ -7,9 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
+	"net/netip"
 	"os/exec"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -117,18 +116,16 @@ func (s *Server) forwardable(id string) error {
 
 // enter runs a command in a container and returns its exit code.
 func (s *Server) enter(ctx context.Context, c *container, command []string, streams process.Streams) (int, error) {
-	var namespace *os.File
+	var container *stage.Namespaces
 	var err error
-	alive := c.child.WithAlive(func(pid int) {
-		namespace, err = os.Open("/proc/" + strconv.Itoa(pid) + "/ns/mnt")
-	})
+	alive := c.child.WithAlive(func(pid int) { container, err = stage.NamespacesOf(pid) })
 	if !alive {
 		return 0, errors.New("the container has just ended")
 	}
 	if err != nil {
-		return 0, fmt.Errorf("opening the container's mount namespace: %w", err)
+		return 0, err
 	}
-	defer func() { _ = namespace.Close() }()
+	defer container.Close()
 	env := c.env
 	if streams.TTY {
 		env = append([]string{"TERM=xterm"}, env...)
@@ -150,7 +147,7 @@ func (s *Server) enter(ctx context.Context, c *container, command []string, stre
 		c.entered[child] = struct{}{}
 		return child, nil
 	}
-	code, err := process.RunStreams(ctx, start, stage.PrepareEnter(namespace), streams)
+	code, err := process.RunStreams(ctx, start, stage.PrepareEnter(container), streams)
 	s.mu.Lock()
 	delete(c.entered, entered)
 	s.mu.Unlock()
@@ -266,16 +263,15 @@ func (l *containerLog) copyTo(ctx context.Context, stream runtimeapi.LogStreamTy
 	return done
 }
 
-// PortForward connects a client with a port of a pod. Pods have the machine's
-// network, so the port is the machine's.
+// PortForward connects a client with a port of a pod.
 func (r streams) PortForward(ctx context.Context, id string, port int32, stream io.ReadWriteCloser) error {
 	if err := r.server.forwardable(id); err != nil {
 		return err
 	}
+	dial, addresses := r.server.dialer(id)
 	var failures []error
-	for _, host := range []string{"127.0.0.1", r.server.config.Address(), "::1"} {
-		var dialer net.Dialer
-		connection, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(int(port))))
+	for _, address := range addresses {
+		connection, err := dial(ctx, netip.AddrPortFrom(address, uint16(port)))
 		if err == nil {
 			return join(connection, stream)
 		}
@@ -284,14 +280,31 @@ func (r streams) PortForward(ctx context.Context, id string, port int32, stream 
 	return fmt.Errorf("connecting to port %d: %w", port, errors.Join(failures...))
 }
 
+// dialer tells how to connect with a pod's ports, and at which addresses its
+// processes may listen.
+func (s *Server) dialer(id string) (dial func(context.Context, netip.AddrPort) (net.Conn, error), addresses []netip.Addr) {
+	addresses = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	pod, found := s.sandboxes[id]
+	if found && pod.network != nil {
+		return pod.network.Dial, append(append(addresses, pod.own...), netip.IPv6Loopback())
+	}
+	if machine, err := netip.ParseAddr(s.config.Address()); err == nil {
+		addresses = append(addresses, machine)
+	}
+	return func(ctx context.Context, address netip.AddrPort) (net.Conn, error) {
+		var dialer net.Dialer
+		return dialer.DialContext(ctx, "tcp", address.String())
+	}, append(addresses, netip.IPv6Loopback())
+}
+
 // join copies both ways until the server has no more to say.
 func join(connection net.Conn, stream io.ReadWriteCloser) error {
 	defer func() { _ = connection.Close() }()
 	go func() {
 		_, _ = io.Copy(connection, stream)
-		if half, can := connection.(interface{ CloseWrite() error }); can {
-			_ = half.CloseWrite()
-		}
+		closeWrite(connection)
 	}()
 	if _, err := io.Copy(stream, connection); err != nil {
 		return fmt.Errorf("forwarding a port: %w", err)

@@ -6,30 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"runtime"
 	"strings"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // DefaultPath is the PATH of a container that sets none.
 const DefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-// enter moves the calling thread into a mount namespace. The thread stays
-// locked: the exec that follows has to come from it.
-func enter(namespace int) error {
-	runtime.LockOSThread()
-	// Threads of a Go process share their root and working directory, and a
-	// thread that shares them may not change its mount namespace.
-	if err := unix.Unshare(unix.CLONE_FS); err != nil {
-		return fmt.Errorf("separating the thread's working directory: %w", err)
-	}
-	if err := unix.Setns(namespace, unix.CLONE_NEWNS); err != nil {
-		return fmt.Errorf("entering the container's mount namespace: %w", err)
-	}
-	return nil
-}
 
 // execute becomes the container's process.
 func execute(spec Spec) error {

@@ -70,6 +70,11 @@ func buildRoot(spec Spec) error {
 	if err := pivot(root); err != nil {
 		return err
 	}
+	if spec.Hostname != "" {
+		if err := unix.Sethostname([]byte(spec.Hostname)); err != nil {
+			return fmt.Errorf("setting the container's host name to %q: %w", spec.Hostname, err)
+		}
+	}
 	if spec.ReadOnlyRoot {
 		if err := makeReadOnly("/", false); err != nil {
 			return err
@@ -88,9 +93,14 @@ func showPrograms(root string, _ Spec) error {
 }
 
 func showDevices(root string, _ Spec) error {
-	// The container has the machine's processes and kernel settings: it
-	// shares the namespaces that these belong to.
+	// The container has the machine's processes, and of the kernel's settings
+	// those of its own network: /proc tells everyone about their own.
 	for _, directory := range []string{"/proc", "/sys", "/dev/pts"} {
+		if directory == "/sys" && unix.Mount("sysfs", filepath.Join(root, directory), "sysfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "") == nil {
+			// It has the links of the container's network. Where this is not
+			// allowed, the machine's are better than none.
+			continue
+		}
 		if _, err := os.Stat(directory); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -114,9 +124,13 @@ func showDevices(root string, _ Spec) error {
 }
 
 func showSettings(root string, spec Spec) error {
+	own := map[string]string{"/etc/resolv.conf": spec.ResolvConf}
+	if spec.Hostname != "" {
+		own["/etc/hostname"] = spec.Hostname + "\n"
+	}
 	for _, file := range settings {
-		if file == "/etc/resolv.conf" && spec.ResolvConf != "" {
-			if err := os.WriteFile(filepath.Join(root, file), []byte(spec.ResolvConf), 0o644); err != nil {
+		if text := own[file]; text != "" {
+			if err := os.WriteFile(filepath.Join(root, file), []byte(text), 0o644); err != nil {
 				return fmt.Errorf("writing the container's %s: %w", file, err)
 			}
 			continue

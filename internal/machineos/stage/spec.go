@@ -25,8 +25,8 @@ const (
 	enterStage  = "packetyard-exec"
 )
 
-// The stage's file descriptors: what to do, and where to report a failure.
-// The namespace's is there for a stage that enters one.
+// The stage's file descriptors: what to do, where to report a failure, and
+// then the namespaces to enter, as many as the spec tells.
 const (
 	specFD      = 3
 	errorFD     = 4
@@ -53,8 +53,12 @@ type Spec struct {
 	Mounts []Mount `json:"mounts,omitempty"`
 	// ResolvConf replaces the machine's /etc/resolv.conf where it is not empty.
 	ResolvConf string `json:"resolvConf,omitempty"`
+	// Hostname is the container's own, or the machine's where it is empty.
+	Hostname string `json:"hostname,omitempty"`
 	// ReadOnlyRoot makes all but the mounts read only.
 	ReadOnlyRoot bool `json:"readOnlyRoot,omitempty"`
+	// Namespaces is how many namespaces the stage enters. Start sets it.
+	Namespaces int `json:"namespaces,omitempty"`
 }
 
 // Mount shows a file or directory of the machine in the container.
@@ -64,19 +68,25 @@ type Mount struct {
 	ReadOnly bool   `json:"readOnly,omitempty"`
 }
 
-// Prepare returns the command that creates a container. Its standard streams
-// and terminal are the caller's to set before Start.
-func Prepare() *exec.Cmd {
+// Prepare returns the command that creates a container, in a network
+// namespace or, where that is nil, in the machine's. Its standard streams and
+// terminal are the caller's to set before Start.
+func Prepare(spec Spec, network *os.File) *exec.Cmd {
 	cmd := stageCommand(createStage)
 	cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNS
+	if spec.Hostname != "" {
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUTS
+	}
+	if network != nil {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, network)
+	}
 	return cmd
 }
 
-// PrepareEnter returns the command that runs another process in the container
-// whose mount namespace (an open /proc/PID/ns/mnt) is given.
-func PrepareEnter(namespace *os.File) *exec.Cmd {
+// PrepareEnter returns the command that runs another process in a container.
+func PrepareEnter(container *Namespaces) *exec.Cmd {
 	cmd := stageCommand(enterStage)
-	cmd.ExtraFiles = []*os.File{nil, nil, namespace}
+	cmd.ExtraFiles = append(cmd.ExtraFiles, container.files...)
 	return cmd
 }
 
@@ -97,6 +107,7 @@ func stageCommand(name string) *exec.Cmd {
 // and returns when the container's process runs in place of the stage, or
 // could not be made to.
 func Start(cmd *exec.Cmd, spec Spec, start process.Starter) (*process.Child, error) {
+	spec.Namespaces = len(cmd.ExtraFiles) - 2
 	document, err := json.Marshal(spec)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the container's spec: %w", err)
@@ -158,13 +169,13 @@ func run(name string) error {
 	}
 	// The exec that follows must close what the container has no business with.
 	syscall.CloseOnExec(errorFD)
-	if name == enterStage {
-		syscall.CloseOnExec(namespaceFD)
-		if err := enter(namespaceFD); err != nil {
+	if err := enter(spec.Namespaces); err != nil {
+		return err
+	}
+	if name == createStage {
+		if err := buildRoot(spec); err != nil {
 			return err
 		}
-	} else if err := buildRoot(spec); err != nil {
-		return err
 	}
 	return execute(spec)
 }
