@@ -231,11 +231,11 @@ func (m *Machine) serveControl(ctx context.Context) error {
 		return err
 	}
 	server := &control.Server{
-		Reaper: m.reaper, Kubelet: m.kubelet, Units: m.ownersUnits(), Env: m.options.Environment, Directory: "/root",
+		Reaper: m.reaper, Kubelet: kubeletService{m.kubelet, m.units}, Units: m.ownersUnits(), Env: m.options.Environment, Directory: "/root",
 		PowerOff: m.ask(ExitPowerOff), Reboot: m.ask(ExitReboot),
 		Status: func() control.Status {
 			return control.Status{
-				Kubelet: m.kubelet.Status(), UserData: m.userData.Load().(string),
+				Kubelet: kubeletService{m.kubelet, m.units}.Status(), UserData: m.userData.Load().(string),
 				Uptime: m.options.Now().Sub(m.booted).Round(time.Second).String(),
 			}
 		},

@@ -10,8 +10,8 @@ import (
 	"github.com/packetyard/packetyard/internal/machineos/units"
 )
 
-// ownUnits are parts of the machine, whatever unit files say of them.
-var ownUnits = []string{"containerd.service", "kubelet.service", "coreos-metadata.service", "afterburn.service"}
+// ownUnits are parts of the machine, whatever unit files say of them: except for the kubelet's, see kubeletService.
+var ownUnits = []string{"containerd.service", kubeletUnit, "coreos-metadata.service", "afterburn.service"}
 
 // needlessUnits are of distributions that people's units name or enable. Their
 // work is done by the host, or by nobody. A unit file of the name counts more.
@@ -52,7 +52,10 @@ func (m *Machine) startOwnUnit(ctx context.Context, name string) (known bool, er
 	if !slices.Contains(ownUnits, name) {
 		return false, nil
 	}
-	if name == "kubelet.service" && ctx.Err() == nil {
+	if name == kubeletUnit && ownersKubelet(m.units) {
+		return false, nil
+	}
+	if name == kubeletUnit && ctx.Err() == nil {
 		return true, m.kubelet.Start(ctx)
 	}
 	return true, nil

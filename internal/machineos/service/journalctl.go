@@ -56,6 +56,10 @@ func (j Journalctl) Run(arguments []string) int {
 		}
 	}
 	found, err := kubelet.Tail(file, lines)
+	if len(found) == 0 && unit == "kubelet" {
+		// A unit file of the owner runs it.
+		found, err = kubelet.Tail(units.LogFile("kubelet.service"), lines)
+	}
 	if err != nil || len(found) == 0 {
 		_, _ = fmt.Fprintln(j.Stdout, "-- No entries --")
 		return exitOK

@@ -55,11 +55,10 @@ func raiseLoopback() error {
 	return nil
 }
 
-// advice is for a host that allows too little. These tests are never skipped: that would be to say that they passed.
-const advice = `user, mount, PID and network namespaces cannot be made (%v), which these tests need as machines do: run
-sudo sysctl -w user.max_user_namespaces=15000, on Ubuntu also kernel.apparmor_restrict_unprivileged_userns=0,
-and where this is a container run it with --security-opt seccomp=unconfined --security-opt systempaths=unconfined, or run the tests as root
-`
+// advice is what a host is told that allows too little. No test is skipped there: that would be to say that it passed.
+const advice = "user, mount, PID and network namespaces cannot be made, which these tests need as machines do (%v): " +
+	"sudo sysctl -w user.max_user_namespaces=15000 kernel.apparmor_restrict_unprivileged_userns=0 (the latter where there is AppArmor), " +
+	"in a container --security-opt seccomp=unconfined --security-opt systempaths=unconfined, or run this as root; `make hostcheck` knows more\n"
 
 // outside runs this program again in new namespaces and returns its exit code.
 func outside() int {
