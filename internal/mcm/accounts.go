@@ -112,10 +112,6 @@ func (a *account) listing(ctx context.Context, after time.Time) (*packet.DeviceS
 		moment = after
 	}
 	snapshot, err := a.devices.Since(ctx, moment)
-	if err == nil && !snapshot.Taken().After(moment) {
-		// It was under way at that moment.
-		snapshot, err = a.devices.Fresh(ctx)
-	}
 	if err != nil {
 		return nil, failed(err, fmt.Sprintf("listing the devices of project %s", a.projectID), a.token)
 	}

@@ -38,6 +38,7 @@ type DeviceCache struct {
 // deviceFlight is a listing under way. Its results are set before done closes.
 type deviceFlight struct {
 	number   uint64
+	taken    time.Time
 	done     chan struct{}
 	snapshot *DeviceSnapshot
 	err      error
@@ -57,13 +58,21 @@ func (c *DeviceCache) Recent(ctx context.Context) (*DeviceSnapshot, error) {
 // Since gives a listing that began after a moment, the last one if it did.
 func (c *DeviceCache) Since(ctx context.Context, moment time.Time) (*DeviceSnapshot, error) {
 	c.mu.Lock()
-	if s := c.snapshot; s != nil && s.taken.After(moment) {
+	defer c.mu.Unlock()
+	wanted := c.started + 1
+	for {
+		if s := c.snapshot; s != nil && s.taken.After(moment) {
+			return s, nil
+		}
+		flight := c.join(ctx)
 		c.mu.Unlock()
-		return s, nil
+		snapshot, err := flight.wait(ctx)
+		c.mu.Lock()
+		// One that was under way at that moment proves nothing of it.
+		if flight.taken.After(moment) || flight.number >= wanted || ctx.Err() != nil {
+			return snapshot, err
+		}
 	}
-	flight := c.join(ctx)
-	c.mu.Unlock()
-	return flight.wait(ctx)
 }
 
 // Fresh gives a listing that began after the call. Only such a one proves
@@ -71,15 +80,16 @@ func (c *DeviceCache) Since(ctx context.Context, moment time.Time) (*DeviceSnaps
 // any earlier one.
 func (c *DeviceCache) Fresh(ctx context.Context) (*DeviceSnapshot, error) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	wanted := c.started + 1
 	for {
 		flight := c.join(ctx)
 		c.mu.Unlock()
 		snapshot, err := flight.wait(ctx)
+		c.mu.Lock()
 		if flight.number >= wanted || ctx.Err() != nil {
 			return snapshot, err
 		}
-		c.mu.Lock()
 	}
 }
 
@@ -89,14 +99,13 @@ func (c *DeviceCache) join(ctx context.Context) *deviceFlight {
 		return c.flight
 	}
 	c.started++
-	flight := &deviceFlight{number: c.started, done: make(chan struct{})}
+	flight := &deviceFlight{number: c.started, taken: c.clock.Now(), done: make(chan struct{})}
 	c.flight = flight
 	// The listing belongs to everyone who waits for it, so that the one who
 	// began it cannot end it.
 	shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), listingTimeout)
 	go func() {
 		defer cancel()
-		taken := c.clock.Now()
 		devices, err := c.lister.Devices(shared, c.projectID, c.filter, c.options...)
 
 		c.mu.Lock()
@@ -104,7 +113,7 @@ func (c *DeviceCache) join(ctx context.Context) *deviceFlight {
 		if err != nil {
 			flight.err = err
 		} else {
-			flight.snapshot = newDeviceSnapshot(devices, taken)
+			flight.snapshot = newDeviceSnapshot(devices, flight.taken)
 			c.snapshot = flight.snapshot
 		}
 		c.flight = nil

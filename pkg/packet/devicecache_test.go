@@ -107,6 +107,26 @@ func TestFreshDoesNotJoinAnEarlierListing(t *testing.T) {
 	})
 }
 
+// A listing that was under way at the moment asked for does not tell of it.
+func TestSinceDoesNotJoinAnEarlierListing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lister := &slowLister{}
+		cache := NewDeviceCache(lister, testProject, DeviceFilter{}, 10*time.Second, SystemClock{})
+		var group sync.WaitGroup
+		group.Go(func() { _, _ = cache.Recent(t.Context()) })
+		time.Sleep(500 * time.Millisecond)
+		lister.set(nil, Device{ID: testDevice})
+		made := time.Now()
+		if snapshot, err := cache.Since(t.Context(), made); err != nil || snapshot.ByID(testDevice) == nil {
+			t.Errorf("the device made before the moment is missing: %v", err)
+		}
+		group.Wait()
+		if n := lister.listings.Load(); n != 2 {
+			t.Errorf("%d listings, want 2", n)
+		}
+	})
+}
+
 func TestWhoeverWaitsCanLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lister := &slowLister{devices: []Device{{ID: testDevice}}}
