@@ -99,6 +99,8 @@ func TestCluster(t *testing.T) {
 		}
 	})
 
+	step(t, "pods have networks of their own", func(t *testing.T) { y.podsConverse(t, demo) })
+
 	step(t, "status shows devices, machines and nodes side by side", func(t *testing.T) {
 		status := y.status(t)
 		for _, part := range status.Parts {

@@ -173,7 +173,12 @@ func eventually(t *testing.T, what string, check func(context.Context) error) {
 	defer ticker.Stop()
 	var last error
 	for {
-		if last = check(ctx); last == nil {
+		err := check(ctx)
+		if ctx.Err() == nil || last == nil {
+			// What was interrupted only tells that it was.
+			last = err
+		}
+		if err == nil {
 			if took := time.Since(began).Round(100 * time.Millisecond); took > time.Second {
 				t.Logf("%s: after %s", what, took)
 			}

@@ -46,6 +46,20 @@ func masquerade(uplink string) error {
 	})
 	name := make([]byte, unix.IFNAMSIZ)
 	copy(name, uplink)
+	// A packet in a tunnel to pods of another machine hands its mark on to the
+	// packet that carries it, which is the machine's own and has its address.
+	past := filter.AddChain(&nftables.Chain{
+		Name: "unmark", Table: table, Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityMangle,
+	})
+	filter.AddRule(&nftables.Rule{Table: table, Chain: past, Exprs: []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(podMark)},
+		&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: name},
+		&expr.Immediate{Register: 1, Data: binaryutil.NativeEndian.PutUint32(0)},
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1, SourceRegister: true},
+	}})
 	filter.AddRule(&nftables.Rule{Table: table, Chain: out, Exprs: []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(podMark)},

@@ -3,6 +3,8 @@
 // which a machine without root has neither the tools nor always the kernel; this
 // one adds every service address to the loopback interface and forwards its
 // connections in user space. It is configured as kubeadm configures upstream's.
+// It also routes the machine to the pods of other nodes, for which real nodes
+// have a CNI plugin's agent.
 package kubeproxy
 
 import (
@@ -19,6 +21,8 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/component-base/version"
+
+	"github.com/packetyard/packetyard/machine/internal/podroutes"
 )
 
 // Main runs kube-proxy with the given arguments, of which the first is its name,
@@ -68,6 +72,7 @@ func run(ctx context.Context, log *slog.Logger, args []string, out io.Writer) er
 	group.Go(func() error { return health.serve(ctx) })
 	group.Go(func() error { return api.run(ctx) })
 	group.Go(func() error { return keepInStep(ctx, log, api, proxy, health.updated) })
+	group.Go(func() error { return podroutes.Run(ctx, log, settings.client, settings.node) })
 	log.Info("kube-proxy started", "node", settings.node, "healthz", settings.healthzAddress)
 	return group.Wait()
 }
