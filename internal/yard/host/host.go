@@ -38,14 +38,17 @@ const (
 type Needs struct {
 	MemoryBytes int64
 	DiskBytes   int64
+	// InotifyInstances are counted for each user of the host.
+	InotifyInstances int64
 }
 
 // NeedsOf returns what a yard takes whose cluster has so many machines. Its
 // own bootstrap machine is counted, too.
 func NeedsOf(controlPlanes, workers int) Needs {
 	return Needs{
-		MemoryBytes: serverMemory + managerMemory + int64(controlPlanes+1)*controlPlaneMemory + int64(workers)*workerMemory,
-		DiskBytes:   serverDisk + int64(controlPlanes+1)*controlPlaneDisk + int64(workers)*workerDisk,
+		MemoryBytes:      serverMemory + managerMemory + int64(controlPlanes+1)*controlPlaneMemory + int64(workers)*workerMemory,
+		DiskBytes:        serverDisk + int64(controlPlanes+1)*controlPlaneDisk + int64(workers)*workerDisk,
+		InotifyInstances: serverInotify + int64(controlPlanes+1)*controlPlaneInotify + int64(workers)*workerInotify,
 	}
 }
 
@@ -88,7 +91,7 @@ func (h host) check(needs Needs, stateDir string) error {
 	case disk < needs.DiskBytes:
 		problems = append(problems, fmt.Errorf("too little disk space: %d MiB are free in %s and the yard needs about %d MiB: free some, or choose another place with --state-dir", disk/mebibyte, where, needs.DiskBytes/mebibyte))
 	}
-	return errors.Join(problems...)
+	return errors.Join(append(problems, h.checkInotify(needs.InotifyInstances))...)
 }
 
 // availableMemory is what programs can still get: of the kernel, and of every
