@@ -56,7 +56,7 @@ test: assets ## Run the tests, with a kube-apiserver and an etcd built from sour
 	cd machine && go test -timeout 30m $(TEST_ARGS) ./...
 
 .PHONY: e2e
-e2e: native build kube-previous e2e-build ## Run `packetyard up`, the checks of a whole cluster, and `packetyard down`.
+e2e: native build kube-previous kube-vip e2e-build ## Run `packetyard up`, the checks of a whole cluster, and `packetyard down`.
 	PACKETYARD_BIN=$(BIN) $(BIN)/e2e.test -test.v -test.timeout 60m -test.parallel 3 $(E2E_ARGS)
 
 .PHONY: bench

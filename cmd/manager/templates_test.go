@@ -24,7 +24,7 @@ var flavors = map[string][]string{
 	"":             {"#cloud-config", "KUBERNETES_VERSION=v1.36.4 /usr/local/bin/install-kubernetes", "kubeadm init"},
 	"machines":     {"#cloud-config", "bootstrap-token-", "kubectl --kubeconfig /etc/kubernetes/admin.conf apply", "/etc/kubernetes/pki/ca.key", "kubeadm init"},
 	"ha":           {"#cloud-config", "kubeadm init"},
-	"kube-vip":     {"#cloud-config", "KUBE_VIP_VERSION=v1.2.3 /usr/local/bin/run-kube-vip", "/etc/kubernetes/manifests/kube-vip.yaml"},
+	"kube-vip":     {"#cloud-config", "KUBE_VIP_VERSION=v1.2.2 /usr/local/bin/run-kube-vip before-kubeadm", "/etc/kubernetes/manifests/kube-vip.yaml"},
 	"machinepool":  {"#cloud-config", "kubeadm init"},
 	"flatcar":      {`"ignition":`, "/opt/bin/install-kubernetes"},
 	"clusterclass": {"#cloud-config", "KUBERNETES_VERSION=v1.36.4 /usr/local/bin/install-kubernetes", "kubeadm init"},

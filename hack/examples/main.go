@@ -132,7 +132,7 @@ const (
 	machineType       = "c3.small.x86"
 	operatingSystem   = "ubuntu_24_04"
 	metro             = "da"
-	kubeVIPVersion    = "v1.2.3"
+	kubeVIPVersion    = "v1.2.2"
 	metadataURL       = "http://metadata.packet.net"
 	// class is the name of the ClusterClass, and of its file.
 	class = "packet"

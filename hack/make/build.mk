@@ -119,11 +119,17 @@ $(BIN)/metallb-crds.yaml: hack/make/build.mk
 	@dir=$$(go mod download -json go.universe.tf/metallb@$(METALLB_VERSION) | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p') && \
 		cat "$$dir"/config/crd/bases/metallb.io_{ipaddresspools,bgppeers,bgpadvertisements}.yaml > $@.new && mv $@.new $@
 
+# kube-vip announces the address of a cluster of flavour kube-vip. A module
+# without code of its own pins it, because its versions are not ours.
+.PHONY: kube-vip
+kube-vip: preflight ## Add kube-vip to the machine image, for end-to-end tests.
+	@mkdir -p $(MACHINE_IMAGE)/images
+	cd hack/kube-vip && go build -ldflags '$(LDFLAGS)' -o $(MACHINE_IMAGE)/images/kube-vip github.com/kube-vip/kube-vip
+
 .PHONY: e2e-build
-e2e-build: $(BIN)/metallb-crds.yaml gardener
+e2e-build: $(BIN)/metallb-crds.yaml seed-images
 	go test -c -tags e2e -o $(BIN)/e2e.test ./test/e2e
-	go build -ldflags '$(LDFLAGS)' -o $(BIN)/ github.com/gardener/machine-controller-manager/cmd/machine-controller-manager
-	@mkdir -p $(BIN)/gardener && cp example/20-crd-*.yaml $(BIN)/gardener/
+	@mkdir -p $(BIN)/gardener && cp example/20-crd-*.yaml example/controller-registration.yaml $(BIN)/gardener/
 
 # dist/bin/<program>--<os>-<arch> is any of our programs for any platform. Go
 # knows what is stale, so it is always asked.

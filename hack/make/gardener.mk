@@ -48,6 +48,18 @@ gardener: preflight ## Build the extension, its admission component and the mach
 	@mkdir -p $(BIN)
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/ $(GARDENER_PROGRAMS:%=./cmd/%)
 
+# A machine runs a pod as a process if the last part of its image's name is the
+# name of a file in images/. Gardener's own programs are built from the versions
+# in go.mod, whose image vector names their images.
+.PHONY: seed-images
+seed-images: gardener ## Add what a seed's pods run to the machine image, for end-to-end tests.
+	@mkdir -p $(MACHINE_IMAGE)/images
+	go build -ldflags '$(LDFLAGS)' -o $(MACHINE_IMAGE)/images/resource-manager github.com/gardener/gardener/cmd/gardener-resource-manager
+	go build -tags e2e -ldflags '$(LDFLAGS)' -o $(MACHINE_IMAGE)/images/node-agent ./test/e2e/nodeagent
+	go build -ldflags '$(LDFLAGS)' -o $(BIN)/ github.com/gardener/machine-controller-manager/cmd/machine-controller-manager
+	@for program in machine-controller-manager gardener-extension-provider-packet machine-controller-manager-provider-packet; do \
+		ln -f "$(BIN)/$$program" "$(MACHINE_IMAGE)/images/$$program"; done
+
 .PHONY: start
 start: ## Run the extension here: KUBECONFIG=, IGNORE_OPERATION_ANNOTATION=, WEBHOOK_CONFIG_MODE=, EXTENSION_NAMESPACE=.
 	@if [ '$(WEBHOOK_CONFIG_MODE)' = service ] && [ -z '$(EXTENSION_NAMESPACE)' ]; then \

@@ -6,7 +6,10 @@ import (
 	"net/http"
 	"sync"
 
+	"github.com/packetyard/packetyard/internal/apiserver/bgp"
 	"github.com/packetyard/packetyard/internal/apiserver/lifecycle"
+	"github.com/packetyard/packetyard/internal/apiserver/store"
+	"github.com/packetyard/packetyard/internal/machines"
 )
 
 // gate lets requests in, and keeps them out while all records are exchanged.
@@ -77,7 +80,14 @@ func (s *Server) exclusively(ctx context.Context, fn func(context.Context) error
 }
 
 func (s *Server) newWorker() *lifecycle.Worker {
+	var elected func(context.Context, *store.Leadership)
+	if switches, ok := s.cfg.Driver.(machines.BGP); ok {
+		elected = bgp.NewSwitches(bgp.SwitchesConfig{
+			Store: s.store, Driver: switches, Clock: s.cfg.Clock, Logger: s.cfg.Logger,
+		}).Run
+	}
 	return lifecycle.New(lifecycle.Config{
+		Elected:   elected,
 		Store:     s.store,
 		Driver:    s.cfg.Driver,
 		Catalogue: s.api.catalogue,

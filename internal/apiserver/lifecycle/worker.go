@@ -29,6 +29,9 @@ type Config struct {
 	Clock     Clock
 	Profile   Profile
 	Logger    *slog.Logger
+	// Elected, unless it is nil, is called each time that this worker is
+	// elected, and works beside it until its context ends.
+	Elected func(ctx context.Context, leadership *store.Leadership)
 }
 
 // Worker advances devices and drives their machines. Of all the workers on a
@@ -117,6 +120,9 @@ func (w *Worker) lead(ctx context.Context, leadership *store.Leadership, ready f
 	defer w.wait.Wait()
 	defer cancel()
 	w.begin(leadership)
+	if w.Elected != nil {
+		w.wait.Go(func() { w.Elected(ctx, leadership) })
+	}
 
 	feed := w.Store.Subscribe()
 	defer w.Store.Unsubscribe(feed)

@@ -38,6 +38,7 @@ func (s *Store) load(ctx context.Context) (int64, error) {
 	for _, row := range s.snapshot.Devices.All() {
 		fresh.touched[row.Value.ID] = struct{}{}
 	}
+	fresh.bgpChanged = true
 	s.snapshot = fresh
 	s.advance(revision)
 	return revision, nil
@@ -231,6 +232,7 @@ func (s *Store) advance(revision int64) {
 			delete(s.waiters, wanted)
 		}
 	}
+	s.tellBGP()
 	if len(s.snapshot.touched) == 0 {
 		return
 	}

@@ -39,6 +39,8 @@ type Snapshot struct {
 	encodings *encodings
 	// touched collects the devices that a change was about.
 	touched map[string]struct{}
+	// bgpChanged is set by a change that those of WatchBGP are told of.
+	bgpChanged bool
 }
 
 // InProject names the group of the records that a project owns: devices,
@@ -161,7 +163,10 @@ func newSnapshot() *Snapshot {
 			}
 			return groups
 		},
-		changed: func(v *Reservation) { s.MetalGateways.forgetKey(v.ID) },
+		changed: func(v *Reservation) {
+			s.MetalGateways.forgetKey(v.ID)
+			s.bgpChanged = true
+		},
 	})
 	register(s, &s.Assignments, "assignments/", Table[Assignment]{
 		key:     assignmentKey,
@@ -184,18 +189,21 @@ func newSnapshot() *Snapshot {
 		},
 	})
 	register(s, &s.BGPConfigs, "bgp-configs/", Table[BGPConfig]{
-		id:     func(v *BGPConfig) string { return v.ProjectID },
-		groups: func(v *BGPConfig) []string { return []string{InProject(v.ProjectID)} },
+		id:      func(v *BGPConfig) string { return v.ProjectID },
+		groups:  func(v *BGPConfig) []string { return []string{InProject(v.ProjectID)} },
+		changed: func(*BGPConfig) { s.bgpChanged = true },
 	})
 	register(s, &s.BGPSessions, "bgp-sessions/", Table[BGPSession]{
-		key:    func(v *BGPSession) string { return v.DeviceID + "/" + v.AddressFamily },
-		id:     func(v *BGPSession) string { return v.ID },
-		groups: func(v *BGPSession) []string { return []string{OfDevice(v.DeviceID), InProject(v.ProjectID)} },
+		key:     func(v *BGPSession) string { return v.DeviceID + "/" + v.AddressFamily },
+		id:      func(v *BGPSession) string { return v.ID },
+		groups:  func(v *BGPSession) []string { return []string{OfDevice(v.DeviceID), InProject(v.ProjectID)} },
+		changed: func(*BGPSession) { s.bgpChanged = true },
 	})
 	register(s, &s.BGPRanges, "bgp-ranges/", Table[BGPRange]{
-		key:    func(v *BGPRange) string { return blockKey(v.Range) },
-		id:     func(v *BGPRange) string { return v.ID },
-		groups: func(v *BGPRange) []string { return []string{InProject(v.ProjectID)} },
+		key:     func(v *BGPRange) string { return blockKey(v.Range) },
+		id:      func(v *BGPRange) string { return v.ID },
+		groups:  func(v *BGPRange) []string { return []string{InProject(v.ProjectID)} },
+		changed: func(*BGPRange) { s.bgpChanged = true },
 	})
 	register(s, &s.Capacities, "capacities/", Table[Capacity]{
 		id: func(v *Capacity) string { return CapacityID(v.Plan, v.Metro) },

@@ -60,6 +60,8 @@ type Store struct {
 	revision int64
 	waiters  map[int64]chan struct{}
 	feeds    []*Feed
+	// bgpWatches are those of WatchBGP.
+	bgpWatches []chan struct{}
 	// broken is why the snapshot is no longer kept up to date, nil if it is.
 	broken error
 

@@ -32,11 +32,13 @@ type Driver struct {
 	closed    bool
 	power     map[string]machines.PowerState
 	listeners map[*listener]bool
+	bgp       bgpPeers
 }
 
 var (
 	_ machines.Driver  = (*Driver)(nil)
 	_ machines.Network = (*Driver)(nil)
+	_ machines.BGP     = (*Driver)(nil)
 )
 
 // errShutDown answers calls after the rack was told to end.
@@ -178,8 +180,10 @@ func (d *Driver) attend(ctx context.Context) {
 	for first := true; ; first = false {
 		if !first {
 			d.listenAgain(ctx)
+			d.setBGPPeersAgain(ctx)
 		}
 		err := d.follow(ctx)
+		d.bgp.heard(nil)
 		if ctx.Err() != nil || errors.Is(err, errShutDown) {
 			return
 		}
@@ -232,6 +236,8 @@ func (d *Driver) follow(ctx context.Context) error {
 			d.mutex.Unlock()
 			d.config.Logger.Info("rack was shut down")
 			return errShutDown
+		case message.BGP != nil:
+			d.bgp.heard(*message.BGP)
 		case message.Machines != nil:
 			d.compare(*message.Machines)
 		case message.Event != nil:

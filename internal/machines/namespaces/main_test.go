@@ -110,7 +110,7 @@ func runInMachine(ctx context.Context, session *machineexec.Session) int {
 		os.Exit(code)
 	}
 	command := exec.CommandContext(ctx, session.Request.Command[0], session.Request.Command[1:]...)
-	command.Stdout, command.Stderr = session.Stdout, session.Stderr
+	command.Stdin, command.Stdout, command.Stderr = session.Stdin, session.Stdout, session.Stderr
 	if err := command.Run(); err != nil {
 		var exited *exec.ExitError
 		if errors.As(err, &exited) {
@@ -149,6 +149,8 @@ func runTool(arguments []string) error {
 			_, err = os.Stdout.WriteString(answer)
 		}
 		return err
+	case "announce":
+		return announce(arguments[1])
 	default:
 		return fmt.Errorf("unknown tool %q", arguments[0])
 	}

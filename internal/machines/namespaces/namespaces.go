@@ -100,6 +100,7 @@ func New(ctx context.Context, config Config) (*Driver, error) {
 		client:    client,
 		listeners: map[*listener]bool{},
 		power:     map[string]machines.PowerState{},
+		bgp:       bgpPeers{next: make(chan struct{})},
 	}
 	// Only here: a rack that is started again later finds its directory, or it was removed on purpose.
 	if err := os.MkdirAll(wire.Directory(config.DataDir), 0o700); err != nil {

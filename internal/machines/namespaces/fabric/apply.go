@@ -135,7 +135,7 @@ func (s *Switch) applySwitch() error {
 		}
 		delete(s.gateways, gateway)
 	}
-	return errors.Join(problems...)
+	return errors.Join(append(problems, s.applyLearned())...)
 }
 
 // union is everything that is in one layout or the other.

@@ -56,6 +56,10 @@ type Switch struct {
 	// gateways and routes are what was put on the bridge for machines.
 	gateways map[netip.Prefix]bool
 	routes   map[netip.Prefix]route
+	// announced are the addresses of the machines that announce a prefix,
+	// learned the routes that were made of that.
+	announced map[netip.Prefix][]netip.Addr
+	learned   map[netip.Prefix][]netip.Addr
 }
 
 // port is one machine's connection.
@@ -85,6 +89,7 @@ func New() (*Switch, error) {
 		claims:   map[netip.Prefix][]string{},
 		gateways: map[netip.Prefix]bool{},
 		routes:   map[netip.Prefix]route{},
+		learned:  map[netip.Prefix][]netip.Addr{},
 	}
 	if err := s.makeBridge(); err != nil {
 		handle.Close()
@@ -119,18 +124,28 @@ func (s *Switch) makeBridge() error {
 	if err := s.handle.LinkSetUp(bridge); err != nil {
 		return fmt.Errorf("switching bridge %s on: %w", bridgeName, err)
 	}
-	fixed := []string{APIAddress, MetadataAddress, LinkLocalMetadataAddress}
-	if s.ipv6 {
-		fixed = append(fixed, APIAddress6, MetadataAddress6)
-	}
-	for _, text := range fixed {
-		ip := netip.MustParseAddr(text)
+	for _, ip := range s.fixed() {
 		if err := addAddress(s.handle, bridge, netip.PrefixFrom(ip, ip.BitLen())); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// fixed are the addresses that the switch has without any machine.
+func (s *Switch) fixed() []netip.Addr {
+	var addresses []netip.Addr
+	for _, text := range []string{APIAddress, MetadataAddress, LinkLocalMetadataAddress, APIAddress6, MetadataAddress6} {
+		addresses = append(addresses, netip.MustParseAddr(text))
+	}
+	for _, each := range machines.BGPSwitches() {
+		addresses = append(addresses, each.IPv4, each.IPv6)
+	}
+	return slices.DeleteFunc(addresses, func(ip netip.Addr) bool { return ip.Is6() && !s.ipv6 })
+}
+
+// IPv6 tells whether the kernel has it.
+func (s *Switch) IPv6() bool { return s.ipv6 }
 
 // Connect links a machine to the switch: bond0 in the network namespace of
 // process pid, with the given addresses and the routes that follow from them.

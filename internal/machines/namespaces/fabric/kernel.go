@@ -24,7 +24,13 @@ func configureKernel(links ...string) error {
 	if err := set("ipv4/ip_forward", "1"); err != nil {
 		return err
 	}
-	optional := map[string]string{"ipv6/conf/all/forwarding": "1"}
+	optional := map[string]string{
+		"ipv6/conf/all/forwarding": "1",
+		// Of several machines that announce an address, ports too say which one
+		// a connection goes to, as on a switch.
+		"ipv4/fib_multipath_hash_policy": "1",
+		"ipv6/fib_multipath_hash_policy": "1",
+	}
 	for _, link := range links {
 		// Machines reach each other through the very link they are on: no
 		// redirects to tell them otherwise, and no check of the way back.

@@ -268,6 +268,7 @@ func (r *Rack) halt(m *machine, signal syscall.Signal) error {
 func (r *Rack) ended(m *machine) error {
 	m.setRunning(nil)
 	err := r.fabric.Disconnect(m.id)
+	r.endBGP(m)
 	if removeError := os.Remove(filepath.Join(m.directory, pidName)); removeError != nil && !errors.Is(removeError, fs.ErrNotExist) {
 		err = errors.Join(err, fmt.Errorf("removing the process's record: %w", removeError))
 	}

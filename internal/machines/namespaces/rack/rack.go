@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/packetyard/packetyard/internal/machines"
+	"github.com/packetyard/packetyard/internal/machines/namespaces/bgp"
 	"github.com/packetyard/packetyard/internal/machines/namespaces/events"
 	"github.com/packetyard/packetyard/internal/machines/namespaces/fabric"
 )
@@ -43,6 +44,7 @@ type Config struct {
 type Rack struct {
 	config  Config
 	fabric  *fabric.Switch
+	bgp     *bgp.Switches
 	starter *starter
 	events  events.Broadcaster
 
@@ -74,6 +76,7 @@ func New(config Config) (*Rack, error) {
 	r := &Rack{
 		config:         config,
 		fabric:         network,
+		bgp:            bgp.New(bgp.Config{IPv6: network.IPv6(), Route: network.SetAnnounced, Logger: config.Logger}),
 		starter:        newStarter(),
 		imageDirectory: config.ImageDirectory,
 		machines:       map[string]*machine{},

@@ -17,8 +17,8 @@ import (
 	"github.com/packetyard/packetyard/internal/machines/namespaces/wire"
 )
 
-// maxBodyBytes bounds a request's body.
-const maxBodyBytes = 1 << 20
+// maxBodyBytes bounds a request's body. The longest is the list of BGP peers.
+const maxBodyBytes = 16 << 20
 
 // Serve answers clients until one of them shuts the rack down, or ctx ends,
 // which stops the machines in good order. It returns nil then.
@@ -115,6 +115,13 @@ func (r *Rack) handler(closed <-chan struct{}, end func()) http.Handler {
 		}
 		return nil, r.SetAddresses(whole(request), request.PathValue("id"), addresses)
 	})
+	handle(http.MethodPut, wire.BGPPeersPath, func(request *http.Request) (any, error) {
+		peers, err := read[[]machines.BGPPeer](request)
+		if err != nil {
+			return nil, err
+		}
+		return nil, r.SetBGPPeers(whole(request), peers)
+	})
 	mux.HandleFunc("GET "+wire.WatchPath, func(w http.ResponseWriter, request *http.Request) { r.serveWatch(w, request, closed) })
 	mux.HandleFunc("POST "+wire.ListenPath, serveSocket(func(ctx context.Context, endpoint wire.Endpoint) (socket, error) {
 		var config net.ListenConfig
@@ -159,8 +166,16 @@ func (r *Rack) serveWatch(w http.ResponseWriter, request *http.Request, closed <
 	if !send(wire.Message{Machines: &list}) {
 		return
 	}
+	known, changed := r.bgp.Status()
+	if !send(wire.Message{BGP: &known}) {
+		return
+	}
 	for {
 		select {
+		case <-changed:
+			if known, changed = r.bgp.Status(); !send(wire.Message{BGP: &known}) {
+				return
+			}
 		case <-watching.Signal:
 			for _, event := range watching.Take() {
 				if !send(wire.Message{Event: &event}) {

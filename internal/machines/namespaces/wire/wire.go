@@ -46,6 +46,7 @@ const (
 	ReinstallPath = "/machines/{id}/reinstall"
 	AddressesPath = "/machines/{id}/addresses"
 	WatchPath     = "/watch"
+	BGPPeersPath  = "/bgp-peers"
 	ListenPath    = "/listen"
 	DialPath      = "/dial"
 	ShutdownPath  = "/shutdown"
@@ -81,6 +82,9 @@ type Message struct {
 	// Machines is the first message: the state that the following change.
 	Machines *[]machines.Status `json:"machines,omitempty"`
 	Event    *machines.Event    `json:"event,omitempty"`
+	// BGP is what the switches know of all their peers. It is the second
+	// message, and comes again whenever that changes.
+	BGP *[]machines.BGPStatus `json:"bgp,omitempty"`
 	// Shutdown says that the rack ends because it was told to.
 	Shutdown bool `json:"shutdown,omitempty"`
 }
