@@ -292,3 +292,15 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// Gardener's kubelet.service has an argument on each line, and the kubelet was given the ends of the lines too.
+func TestACommandOverSeveralLinesHasNoLineEnds(t *testing.T) {
+	u, err := Parse("kubelet.service", []byte("[Service]\nExecStart=/opt/bin/kubelet --config=/etc/kubelet \\\n    --v=2 \\\n    \"--node-ip= \\\n::\" $EXTRA\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"/opt/bin/kubelet", "--config=/etc/kubelet", "--v=2", "--node-ip=  ::", "$EXTRA"}
+	if got := u.Service.Start[0].Words; !slices.Equal(got, want) {
+		t.Errorf("the words are %q, want %q", got, want)
+	}
+}

@@ -14,6 +14,11 @@ func split(line string) ([]string, error) {
 	inWord, quote := false, byte(0)
 	for i := 0; i < len(line); i++ {
 		character := line[i]
+		// A line that goes on in the next one is read with its end: together they are a space.
+		if character == '\\' && i+1 < len(line) && line[i+1] == '\n' {
+			i++
+			character = ' '
+		}
 		switch {
 		case character == '\\':
 			if i++; i == len(line) {
