@@ -169,6 +169,27 @@ func TestScaleRollAndRemove(t *testing.T) {
 	}
 }
 
+// TestAFastRollingUpdateIsNotWaitedFor replaces machines faster than the generic actuator looks for two MachineSets. It once went on
+// looking for five minutes, and failed.
+func TestAFastRollingUpdateIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	pool := testPool()
+	w := newWorld(t, pool)
+	w.mcm.fast = true
+	w.reconcile()
+	before := names(w.classes())
+
+	pool.ProviderConfig = encoded(t, &v1alpha1.WorkerConfig{VLANs: []string{"7a2b0ef2-9d52-4d5e-a7fd-5d6b5c6e8f11"}})
+	w.setPools(pool)
+	w.reconcile()
+	if after := names(w.classes()); len(after) != 1 || slices.Contains(before, after[0]) {
+		t.Errorf("classes are %v, before the VLAN they were %v", after, before)
+	}
+	if operation := w.worker.Status.LastOperation; operation == nil || operation.State != gardencorev1beta1.LastOperationStateSucceeded {
+		t.Errorf("the last operation is %+v", operation)
+	}
+}
+
 // TestInPlaceUpdateKeepsNames: the MachineDeployment and its machines stay, the class is another one.
 func TestInPlaceUpdateKeepsNames(t *testing.T) {
 	t.Parallel()

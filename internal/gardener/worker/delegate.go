@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"time"
 
+	machinev1alpha1 "github.com/gardener/machine-controller-manager/pkg/apis/machine/v1alpha1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
@@ -19,6 +22,12 @@ import (
 	"github.com/packetyard/packetyard/internal/gardener/decode"
 	"github.com/packetyard/packetyard/internal/gardener/faults"
 	"github.com/packetyard/packetyard/pkg/packet"
+)
+
+const (
+	// seenInterval and seenTimeout are how often and how long the cache is asked for what was written a moment ago.
+	seenInterval = 50 * time.Millisecond
+	seenTimeout  = 10 * time.Second
 )
 
 // delegates makes the delegate of one reconciliation.
@@ -72,6 +81,8 @@ type delegate struct {
 	inputs      *inputs
 	// made is nil until it is asked for.
 	made *fleet
+	// deployed says that its MachineClasses are there.
+	deployed bool
 }
 
 var _ genericactuator.WorkerDelegate = &delegate{}
@@ -111,6 +122,9 @@ func (d *delegate) GenerateMachineDeployments(ctx context.Context) (worker.Machi
 // DeployMachineClasses implements genericactuator.WorkerDelegate. A Secret comes before its class, which cannot be used without.
 // The generic actuator deletes those that no MachineDeployment wants any more.
 func (d *delegate) DeployMachineClasses(ctx context.Context) error {
+	if d.deployed {
+		return nil
+	}
 	made, err := d.fleet(ctx)
 	if err != nil {
 		return err
@@ -125,6 +139,7 @@ func (d *delegate) DeployMachineClasses(ctx context.Context) error {
 			return fmt.Errorf("applying MachineClass %s: %w", client.ObjectKeyFromObject(class), err)
 		}
 	}
+	d.deployed = true
 	return nil
 }
 
@@ -153,8 +168,33 @@ func (d *delegate) UpdateMachineImagesStatus(ctx context.Context) error {
 	return nil
 }
 
-// PreReconcileHook implements genericactuator.WorkerDelegate.
-func (*delegate) PreReconcileHook(context.Context) error { return nil }
+// PreReconcileHook implements genericactuator.WorkerDelegate: it deploys the MachineClasses before the generic actuator looks which
+// there are.
+//
+// Of a class that it has not seen before, the generic actuator wants to see two MachineSets when all of the machines are replaced.
+// machine-controller-manager removes the old one with its last machine, so whoever's servers are replaced faster than in five minutes
+// would wait for five minutes, and get an error. For every class it waits until the MachineSet of that class is there, which is enough.
+func (d *delegate) PreReconcileHook(ctx context.Context) error {
+	if err := d.DeployMachineClasses(ctx); err != nil {
+		return err
+	}
+	return d.untilSeen(ctx)
+}
+
+// untilSeen waits until the cache has the MachineClasses that were applied. Without an answer in time all is as it would be without
+// the wait.
+func (d *delegate) untilSeen(ctx context.Context) error {
+	for _, class := range d.made.classes {
+		err := wait.PollUntilContextTimeout(ctx, seenInterval, seenTimeout, true, func(ctx context.Context) (bool, error) {
+			err := d.client.Get(ctx, client.ObjectKeyFromObject(class), &machinev1alpha1.MachineClass{})
+			return err == nil, client.IgnoreNotFound(err)
+		})
+		if err != nil && !wait.Interrupted(err) {
+			return fmt.Errorf("reading MachineClass %s: %w", client.ObjectKeyFromObject(class), err)
+		}
+	}
+	return ctx.Err()
+}
 
 // PostReconcileHook implements genericactuator.WorkerDelegate: it reports the private blocks that the machines have addresses
 // from.

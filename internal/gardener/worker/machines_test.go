@@ -38,6 +38,8 @@ type machines struct {
 	device func(ctx context.Context, machine string) (string, error)
 	// failure, if there is one, is why no Machine can be made.
 	failure string
+	// fast says that Machines are replaced before anybody has looked: their old MachineSet is gone by then.
+	fast bool
 }
 
 func (m *machines) addTo(mgr manager.Manager) error {
@@ -98,6 +100,11 @@ func (m *machines) reconcileDeployment(ctx context.Context, request reconcile.Re
 	if err := client.IgnoreAlreadyExists(m.client.Create(ctx, set)); err != nil {
 		return reconcile.Result{}, err
 	}
+	if m.fast {
+		if err := m.removeOtherSets(ctx, deployment, class); err != nil {
+			return reconcile.Result{}, err
+		}
+	}
 	if m.failure != "" {
 		deployment.Status.ObservedGeneration = deployment.Generation
 		deployment.Status.FailedMachines = []*machinev1alpha1.MachineSummary{{
@@ -117,6 +124,23 @@ func (m *machines) reconcileDeployment(ctx context.Context, request reconcile.Re
 		}},
 	}
 	return reconcile.Result{}, m.client.Status().Update(ctx, deployment)
+}
+
+// removeOtherSets leaves a MachineDeployment the MachineSet of one class.
+func (m *machines) removeOtherSets(ctx context.Context, deployment *machinev1alpha1.MachineDeployment, class string) error {
+	sets := &machinev1alpha1.MachineSetList{}
+	if err := m.world.client.List(ctx, sets, client.InNamespace(deployment.Namespace), client.MatchingLabels(deployment.Spec.Template.Labels)); err != nil {
+		return err
+	}
+	for _, set := range sets.Items {
+		if set.Name == class {
+			continue
+		}
+		if err := client.IgnoreNotFound(m.client.Delete(ctx, &set)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // scale makes and deletes Machines until there are as many as there should be.
