@@ -35,7 +35,7 @@ const (
 	pool       = "workers"
 	clusterTag = "kubernetes.io/cluster/my-cluster"
 	roleTag    = "kubernetes.io/role/node"
-	patience   = 5 * time.Minute
+	patience   = 2 * time.Minute
 )
 
 // world is a Packet project, a cluster with Machines, and machine-controller-manager between them, as the documentation says.
@@ -94,7 +94,7 @@ func (w *world) apply(object *unstructured.Unstructured) {
 
 func (w *world) flags(more ...string) []string {
 	return append([]string{"--target-kubeconfig=" + w.config, "--control-kubeconfig=" + w.config, "--namespace=" + namespace,
-		"--address=127.0.0.1", "--port=" + freePort(w.t), "--leader-elect=false", "--kube-api-qps=100", "--kube-api-burst=200", "--v=2"}, more...)
+		"--address=127.0.0.1", fmt.Sprintf("--port=%d", processtest.FreePort(w.t)), "--leader-elect=false", "--kube-api-qps=100", "--kube-api-burst=200", "--v=2"}, more...)
 }
 
 // startDriver runs the program with the flags that Gardener gives it, but for times.
@@ -182,7 +182,7 @@ func isCreation(r *http.Request) bool {
 // and in the end nothing is left.
 func TestMachineDeployment(t *testing.T) {
 	w := newWorld(t, apiservertest.Options{}, func(*world) map[string]any { return nil })
-	until(t, patience, "two machines run", w.running(2))
+	processtest.Until(t, patience, "two machines run", w.running(2))
 	for _, machine := range w.machines() {
 		if id, err := packet.DeviceID(machine.Spec.ProviderID); err != nil {
 			t.Error(err)
@@ -192,7 +192,7 @@ func TestMachineDeployment(t *testing.T) {
 	}
 
 	w.killAtCreation()
-	until(t, patience, "three machines run", w.running(3))
+	processtest.Until(t, patience, "three machines run", w.running(3))
 	if names := w.hostnames(); len(names) != 3 {
 		t.Errorf("three machines have the devices %q", names)
 	}
@@ -202,7 +202,7 @@ func TestMachineDeployment(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	until(t, patience, "the orphan is gone", func() bool { return !slices.Contains(w.hostnames(), "orphan") })
+	processtest.Until(t, patience, "the orphan is gone", func() bool { return !slices.Contains(w.hostnames(), "orphan") })
 	if names := w.hostnames(); len(names) != 4 || !slices.Contains(names, "bastion") {
 		t.Errorf("after the safety sweep there are %q", names)
 	}
@@ -214,7 +214,7 @@ func TestMachineDeployment(t *testing.T) {
 		return isCreation(r)
 	})
 	w.scale(4)
-	until(t, patience, "a machine tells that there is no server", func() bool {
+	processtest.Until(t, patience, "a machine tells that there is no server", func() bool {
 		return slices.ContainsFunc(w.machines(), func(m v1alpha1.Machine) bool { return m.Status.LastOperation.ErrorCode == "ResourceExhausted" })
 	})
 	w.network.Spoil(nil)
@@ -269,7 +269,7 @@ func TestMachinesInVirtualNetworks(t *testing.T) {
 		}
 		return map[string]any{"vlans": []any{network.ID}}
 	})
-	until(t, patience, "two machines wait", func() bool {
+	processtest.Until(t, patience, "two machines wait", func() bool {
 		waiting := 0
 		for _, machine := range w.machines() {
 			if machine.Status.LastOperation.ErrorCode == "Uninitialized" {
@@ -279,13 +279,13 @@ func TestMachinesInVirtualNetworks(t *testing.T) {
 		return waiting == 2
 	})
 	close(machinery.ready)
-	until(t, patience, "two machines run", w.running(2))
+	processtest.Until(t, patience, "two machines run", w.running(2))
 	devices, err := w.packet.Devices(t.Context(), w.api.ProjectID, packet.DeviceFilter{})
 	if err != nil || len(devices) != 2 {
 		t.Fatalf("there are %d devices, %v", len(devices), err)
 	}
 	for _, device := range devices {
-		until(t, patience, device.Hostname+" is in its virtual network", func() bool {
+		processtest.Until(t, patience, device.Hostname+" is in its virtual network", func() bool {
 			shown, err := w.packet.Device(t.Context(), device.ID)
 			if err != nil {
 				t.Fatal(err)
@@ -306,9 +306,9 @@ func (w *world) remove() {
 	if err := w.kube.Delete(w.t.Context(), &v1alpha1.MachineDeployment{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: pool}}); err != nil {
 		w.t.Fatal(err)
 	}
-	until(w.t, patience, "all machines are gone", func() bool { return len(w.machines()) == 0 })
+	processtest.Until(w.t, patience, "all machines are gone", func() bool { return len(w.machines()) == 0 })
 	// The test after this one makes another of the same name, which must not be this one on its way out.
-	until(w.t, patience, "the MachineDeployment is gone", func() bool {
+	processtest.Until(w.t, patience, "the MachineDeployment is gone", func() bool {
 		left := &v1alpha1.MachineDeploymentList{}
 		if err := w.kube.List(w.t.Context(), left, client.InNamespace(namespace)); err != nil {
 			w.t.Fatal(err)

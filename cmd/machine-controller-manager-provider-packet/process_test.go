@@ -2,17 +2,12 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	mcmapp "github.com/gardener/machine-controller-manager/cmd/machine-controller-manager/app"
 	mcmoptions "github.com/gardener/machine-controller-manager/cmd/machine-controller-manager/app/options"
@@ -52,7 +47,7 @@ func TestMain(m *testing.M) {
 	}
 	code := m.Run()
 	if started != nil {
-		if err := controlplanetest.Stop(started.server); err != nil {
+		if err := started.stop(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = max(code, 1)
 		}
@@ -72,7 +67,7 @@ func start(t testing.TB, command string, arguments ...string) *processtest.Proce
 
 // cluster is the one kube-apiserver of all tests of this package, where Machines are and where nodes join.
 type cluster struct {
-	server     *envtest.Environment
+	stop       func() error
 	kubeconfig []byte
 	client     client.Client
 }
@@ -95,23 +90,16 @@ func kubernetes(t testing.TB) *cluster {
 }
 
 func startKubernetes() (*cluster, error) {
-	assets := os.Getenv("KUBEBUILDER_ASSETS")
-	for _, program := range []string{"kube-apiserver", "etcd"} {
-		if _, err := os.Stat(filepath.Join(assets, program)); err != nil {
-			return nil, fmt.Errorf("KUBEBUILDER_ASSETS is %q and has no %s: run `make test`, which builds it, or `make assets` once: %w", assets, program, err)
-		}
-	}
-	module, err := exec.CommandContext(context.Background(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/gardener/machine-controller-manager").Output()
-	if err != nil {
-		return nil, fmt.Errorf("asking Go where machine-controller-manager is: %w", err)
-	}
-	c := &cluster{server: controlplanetest.New(assets)}
-	c.server.CRDDirectoryPaths = []string{filepath.Join(strings.TrimSpace(string(module)), "kubernetes", "crds")}
-	c.server.ErrorIfCRDPathMissing = true
-	config, err := c.server.Start()
+	module, err := controlplanetest.ModuleFolder("github.com/gardener/machine-controller-manager")
 	if err != nil {
 		return nil, err
 	}
+	server := controlplanetest.New(filepath.Join(module, "kubernetes", "crds"))
+	config, stop, err := controlplanetest.Start(server)
+	if err != nil {
+		return nil, err
+	}
+	c := &cluster{stop: stop}
 	scheme := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
 		return c, err
@@ -123,39 +111,13 @@ func startKubernetes() (*cluster, error) {
 		return c, err
 	}
 	// The service account of the documentation, with the rights that it has there and no more.
-	user, err := c.server.AddUser(envtest.User{Name: "system:serviceaccount:machines:machine-controller-manager",
+	user, err := server.AddUser(envtest.User{Name: "system:serviceaccount:machines:machine-controller-manager",
 		Groups: []string{"system:serviceaccounts", "system:serviceaccounts:machines"}}, nil)
 	if err != nil {
 		return c, err
 	}
 	c.kubeconfig, err = user.KubeConfig()
 	return c, err
-}
-
-// freePort is a port of this host that nobody uses.
-func freePort(t testing.TB) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
-}
-
-// until asks again and again until it is so.
-func until(t testing.TB, limit time.Duration, what string, done func() bool) {
-	t.Helper()
-	deadline := time.After(limit)
-	again := time.NewTicker(100 * time.Millisecond)
-	defer again.Stop()
-	for !done() {
-		select {
-		case <-deadline:
-			t.Fatalf("waited in vain until %s", what)
-		case <-again.C:
-		}
-	}
 }
 
 func TestVersionAndHelp(t *testing.T) {

@@ -19,10 +19,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
-	"github.com/packetyard/packetyard/internal/capi/capitest"
 	"github.com/packetyard/packetyard/internal/capi/components"
 	"github.com/packetyard/packetyard/internal/capi/manager"
 	"github.com/packetyard/packetyard/internal/controlplanetest"
+	"github.com/packetyard/packetyard/internal/processtest"
 )
 
 // bootstrap is a bootstrap cluster: a real API server and etcd. What its controller manager and kubelets would do for the
@@ -37,25 +37,13 @@ type bootstrap struct {
 
 func startBootstrap(t testing.TB) *bootstrap {
 	t.Helper()
-	assets := os.Getenv("KUBEBUILDER_ASSETS")
-	if assets == "" {
-		t.Fatal("KUBEBUILDER_ASSETS is not set; `make test` builds kube-apiserver, etcd and kubectl and sets it")
-	}
-	b := &bootstrap{server: controlplanetest.New(assets), host: hostAddress(t)}
+	b := &bootstrap{server: controlplanetest.New(), host: hostAddress(t)}
 	apiServer := b.server.ControlPlane.GetAPIServer().Configure()
 	// Without kube-proxy, the API server has to find the webhooks behind their Service by itself.
 	apiServer.Set("enable-aggregator-routing", "true")
 	// Owner references are checked as a careful administrator has them checked.
 	apiServer.Set("enable-admission-plugins", "OwnerReferencesPermissionEnforcement")
-	config, err := b.server.Start()
-	if err != nil {
-		t.Fatalf("starting an API server: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := controlplanetest.Stop(b.server); err != nil {
-			t.Errorf("stopping the API server: %v", err)
-		}
-	})
+	config := controlplanetest.StartFor(t, b.server)
 	scheme, err := manager.NewScheme()
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +75,11 @@ func (b *bootstrap) user(t testing.TB, user envtest.User) string {
 
 func (b *bootstrap) kubectl(t testing.TB, arguments ...string) string {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl"), arguments...)
+	program, err := controlplanetest.Program("kubectl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), program, arguments...)
 	command.Env = append(os.Environ(), "KUBECONFIG="+b.kubeconfig, "HOME="+t.TempDir())
 	out, err := command.CombinedOutput()
 	if err != nil {
@@ -111,7 +103,7 @@ func (b *bootstrap) runManagers(t testing.TB, extra ...string) map[string]*proce
 			Name:   "system:serviceaccount:" + deployment.Namespace + ":" + pod.ServiceAccountName,
 			Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + deployment.Namespace, "system:authenticated"},
 		})
-		webhook, health := freePort(t, b.host), freePort(t, "127.0.0.1")
+		webhook, health := processtest.FreePort(t), processtest.FreePort(t)
 		b.serve(t, deployment.Namespace, webhook)
 		environment := append(b.environment(t, deployment.Namespace, pod.Containers[0].Env),
 			"KUBECONFIG="+account, "HTTPS_PROXY=http://127.0.0.1:9", "NO_PROXY=127.0.0.1,localhost,"+b.host)
@@ -173,15 +165,6 @@ func (b *bootstrap) serve(t testing.TB, namespace string, port int) {
 	}
 }
 
-func freePort(t testing.TB, host string) int {
-	t.Helper()
-	port, err := capitest.FreePort(host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
-
 // hostAddress is an IPv4 address of this machine that is not a loopback address: the API server refuses those as endpoints.
 func hostAddress(t testing.TB) string {
 	t.Helper()
@@ -200,11 +183,11 @@ func hostAddress(t testing.TB) string {
 
 // manifests are what `make components` writes, by the names of the files.
 var manifests = sync.OnceValues(func() (map[string][]byte, error) {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/cluster-api").Output()
+	folder, err := controlplanetest.ModuleFolder("sigs.k8s.io/cluster-api")
 	if err != nil {
-		return nil, fmt.Errorf("asking Go where Cluster API is: %w", err)
+		return nil, err
 	}
-	upstream, ours := os.DirFS(strings.TrimSpace(string(out))), os.DirFS(filepath.Join("..", "..", "config"))
+	upstream, ours := os.DirFS(folder), os.DirFS(filepath.Join("..", "..", "config"))
 	const image = "example.com/packetyard/manager:v1"
 	files := map[string][]byte{}
 	write := func(name, header string, objects components.Manifests, err error) error {

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -20,6 +19,7 @@ import (
 	infrav1 "github.com/packetyard/packetyard/api/infrastructure/v1beta2"
 	"github.com/packetyard/packetyard/internal/apiserver/apiservertest"
 	"github.com/packetyard/packetyard/internal/capi/manager"
+	"github.com/packetyard/packetyard/internal/processtest"
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
@@ -100,9 +100,9 @@ func (b *bootstrap) workingCluster(t *testing.T, api *apiservertest.Server, work
 		t.Fatalf("the example has no place for credentials, %v", err)
 	}
 	b.kubectl(t, "apply", "-f", file)
-	until(t, 2*time.Minute, "the master has a device", func() error { return hasDevices(t, api, 1) })
+	processtest.Succeeds(t, 2*minute, "the master has a device", func() error { return hasDevices(t, api, 1) })
 	workload.joinNodes(t, api)
-	until(t, 3*time.Minute, "the workers have devices", func() error { return hasDevices(t, api, 3) })
+	processtest.Succeeds(t, 3*minute, "the workers have devices", func() error { return hasDevices(t, api, 3) })
 	workload.joinNodes(t, api)
 	b.clusterWorks(t)
 }
@@ -134,7 +134,7 @@ func (b *bootstrap) joinNodes(t *testing.T, api *apiservertest.Server) {
 // clusterWorks waits until the cluster and its three machines are what they were.
 func (b *bootstrap) clusterWorks(t *testing.T) {
 	t.Helper()
-	until(t, 3*time.Minute, "the cluster works", func() error {
+	processtest.Succeeds(t, 3*minute, "the cluster works", func() error {
 		machines := &clusterv1.MachineList{}
 		if err := b.client.List(t.Context(), machines, client.InNamespace("default")); err != nil {
 			return err

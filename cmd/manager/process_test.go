@@ -20,6 +20,9 @@ import (
 // them as processes of their own.
 const childVariable = "PACKET_MANAGER_TEST_RUN"
 
+// minute is what takes a minute on a machine that does nothing else.
+const minute = 3 * time.Minute
+
 func TestMain(m *testing.M) {
 	switch os.Getenv(childVariable) {
 	case "manager":
@@ -51,7 +54,7 @@ func startProcess(t testing.TB, name string, environment []string, arguments ...
 // awaitReady waits until a manager says that it is ready, or has ended.
 func (p *process) awaitReady(t testing.TB, port int) {
 	t.Helper()
-	until(t, 2*time.Minute, "the manager is ready", func() error {
+	processtest.Succeeds(t, 2*minute, "the manager is ready", func() error {
 		select {
 		case <-p.Done:
 			t.Fatalf("the manager ended:\n%s", p.Log)
@@ -81,20 +84,6 @@ func (p *process) lacksNoRight(t testing.TB) {
 			t.Errorf("a right is lacking: %s", line)
 		}
 	}
-}
-
-// until asks again until there is no error.
-func until(t testing.TB, limit time.Duration, what string, ask func() error) {
-	t.Helper()
-	// The limits are those of a machine that does nothing else.
-	limit *= 3
-	var err error
-	for deadline := time.Now().Add(limit); time.Now().Before(deadline); <-time.After(50 * time.Millisecond) {
-		if err = ask(); err == nil {
-			return
-		}
-	}
-	t.Fatalf("not within %s: %s: %v", limit, what, err)
 }
 
 // clusterctlProgram is clusterctl with the manifests of the providers beside it, a home of its own, and no network.

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -20,6 +19,7 @@ import (
 	"github.com/packetyard/packetyard/internal/apiserver/apiservertest"
 	"github.com/packetyard/packetyard/internal/capi/components"
 	"github.com/packetyard/packetyard/internal/capi/manager"
+	"github.com/packetyard/packetyard/internal/processtest"
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
@@ -54,7 +54,7 @@ func TestOneDeploymentPerProvider(t *testing.T) {
 	}
 	// With --include-crd, clusterctl lists kinds that the API server is just taking away, and can stop: see docs/clusterctl.md.
 	c.run(t, "delete", "--all", "--include-namespace")
-	until(t, time.Minute, "nothing of the providers is left but definitions", func() error {
+	processtest.Succeeds(t, minute, "nothing of the providers is left but definitions", func() error {
 		out := b.kubectl(t, "get", "clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations",
 			"-l", "cluster.x-k8s.io/provider", "-o", "name")
 		if out = strings.TrimSpace(out); out != "" && !strings.HasPrefix(out, "No resources") {
@@ -82,7 +82,7 @@ func (b *bootstrap) images(t testing.TB) map[string]string {
 func (b *bootstrap) clusterComesAndGoes(t *testing.T, api *apiservertest.Server, c clusterctlProgram) {
 	t.Helper()
 	b.kubectl(t, "apply", "-f", filepath.Join("..", "..", "example", "cluster-kubeadmcontrolplane.yaml"))
-	until(t, 2*time.Minute, "the control plane has a device", func() error {
+	processtest.Succeeds(t, 2*minute, "the control plane has a device", func() error {
 		devices, err := api.Client(t).Devices(t.Context(), api.ProjectID, packet.DeviceFilter{Tag: packet.TagRoleMaster})
 		if err != nil || len(devices) != 1 {
 			return fmt.Errorf("%d devices, %w\n%s", len(devices), err, b.kubectl(t, "get", "cluster-api"))
@@ -92,7 +92,7 @@ func (b *bootstrap) clusterComesAndGoes(t *testing.T, api *apiservertest.Server,
 		}
 		return nil
 	})
-	until(t, time.Minute, "there is a kubeconfig", func() error {
+	processtest.Succeeds(t, minute, "there is a kubeconfig", func() error {
 		_, err := c.try(t, "get", "kubeconfig", "demo")
 		return err
 	})
@@ -103,7 +103,7 @@ func (b *bootstrap) clusterComesAndGoes(t *testing.T, api *apiservertest.Server,
 	if err := b.client.Delete(t.Context(), cluster); err != nil {
 		t.Fatal(err)
 	}
-	until(t, 2*time.Minute, "the cluster is gone", func() error {
+	processtest.Succeeds(t, 2*minute, "the cluster is gone", func() error {
 		if err := b.client.Get(t.Context(), client.ObjectKeyFromObject(cluster), cluster); !apierrors.IsNotFound(err) {
 			return fmt.Errorf("%w\n%s", err, b.kubectl(t, "get", "cluster-api"))
 		}
@@ -190,7 +190,7 @@ func TestOneProcessBecomesFour(t *testing.T) {
 	}
 	one := b.runManagers(t)
 	b.kubectl(t, "apply", "-f", filepath.Join("..", "..", "example", "cluster.yaml"))
-	until(t, 2*time.Minute, "the master has a device", func() error { return hasDevices(t, api, 1) })
+	processtest.Succeeds(t, 2*minute, "the master has a device", func() error { return hasDevices(t, api, 1) })
 	for _, p := range one {
 		p.Stop()
 		p.lacksNoRight(t)
@@ -208,7 +208,7 @@ func TestOneProcessBecomesFour(t *testing.T) {
 	if err := b.client.Delete(t.Context(), cluster); err != nil {
 		t.Fatal(err)
 	}
-	until(t, 2*time.Minute, "the cluster is gone", func() error {
+	processtest.Succeeds(t, 2*minute, "the cluster is gone", func() error {
 		if err := b.client.Get(t.Context(), client.ObjectKeyFromObject(cluster), cluster); !apierrors.IsNotFound(err) {
 			return fmt.Errorf("%w\n%s", err, b.kubectl(t, "get", "cluster-api"))
 		}

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,6 +15,7 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	"github.com/packetyard/packetyard/internal/apiserver/apiservertest"
+	"github.com/packetyard/packetyard/internal/processtest"
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
@@ -60,7 +60,7 @@ func TestEveryTemplateMakesACluster(t *testing.T) {
 	for flavor, wanted := range flavors {
 		namespace := namespaceOf(flavor)
 		var master *packet.Device
-		until(t, 3*time.Minute, "flavor "+flavor+" has a master", func() error {
+		processtest.Succeeds(t, 3*minute, "flavor "+flavor+" has a master", func() error {
 			devices, err := api.Client(t).Devices(t.Context(), api.ProjectID, packet.DeviceFilter{Tag: packet.TagRoleMaster})
 			if err != nil {
 				return err
@@ -101,7 +101,7 @@ func namespaceOf(flavor string) string {
 func (b *bootstrap) hasSecrets(t *testing.T, namespace string) {
 	t.Helper()
 	for _, name := range []string{"demo-ca", "demo-kubeadm-token", "demo-kubeconfig"} {
-		until(t, time.Minute, "there is Secret "+name+" in "+namespace, func() error {
+		processtest.Succeeds(t, minute, "there is Secret "+name+" in "+namespace, func() error {
 			return b.client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, &corev1.Secret{})
 		})
 	}
@@ -121,7 +121,7 @@ func (b *bootstrap) deleteClusters(t *testing.T) {
 	}
 	for n := range clusters.Items {
 		key := client.ObjectKeyFromObject(&clusters.Items[n])
-		until(t, 3*time.Minute, "the cluster in "+key.Namespace+" is gone", func() error {
+		processtest.Succeeds(t, 3*minute, "the cluster in "+key.Namespace+" is gone", func() error {
 			if err := b.client.Get(t.Context(), key, &clusterv1.Cluster{}); !apierrors.IsNotFound(err) {
 				return fmt.Errorf("%w\n%s", err, b.kubectl(t, "get", "-n", key.Namespace, "-o", "wide",
 					"clusters,packetclusters,machines,packetmachines,machinepools,packetmachinepools"))

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/packetyard/packetyard/internal/processtest"
 )
 
 // A process that is configured wrongly says all of it and ends, before it
@@ -30,7 +32,7 @@ func TestAWrongConfigurationEndsTheProcess(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := startProcess(t, w.program, test.environment, append([]string{"--kubeconfig=" + w.dir + "/kubeconfig", "--leader-elect=false", "--secure-port=0"}, test.arguments...)...)
-			until(t, time.Minute, "the process ends", func() bool {
+			processtest.Until(t, time.Minute, "the process ends", func() bool {
 				select {
 				case <-p.Done:
 					return true

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/packetyard/packetyard/internal/processtest"
 )
 
 // BenchmarkCalls counts what the program asks of the API server: the figures
@@ -60,9 +62,9 @@ func benchmarkCalls(b *testing.B, nodes, services int, implementation string, to
 		}
 		return true
 	}
-	until(b, 10*time.Minute, "all services have an address", func() bool { return w.served(ctx, services) })
-	until(b, 10*time.Minute, "all nodes have their peers", annotated)
-	until(b, 10*time.Minute, "the load balancers are configured", configured(nodes))
+	processtest.Until(b, 10*time.Minute, "all services have an address", func() bool { return w.served(ctx, services) })
+	processtest.Until(b, 10*time.Minute, "all nodes have their peers", annotated)
+	processtest.Until(b, 10*time.Minute, "the load balancers are configured", configured(nodes))
 	b.Logf("with %d services: %s", services, show(difference(before, w.calls())))
 	b.ReportMetric(p.residentMegabytes(b), "MB-resident-at-most")
 
@@ -88,8 +90,8 @@ func benchmarkCalls(b *testing.B, nodes, services int, implementation string, to
 	before = w.calls()
 	w.register(ctx, device)
 	w.awaitInitialised(ctx)
-	until(b, 5*time.Minute, "the new node has its peers", annotated)
-	until(b, 5*time.Minute, "the load balancers are configured for the new node", configured(nodes+1))
+	processtest.Until(b, 5*time.Minute, "the new node has its peers", annotated)
+	processtest.Until(b, 5*time.Minute, "the load balancers are configured for the new node", configured(nodes+1))
 	added := difference(before, w.calls())
 	b.ReportMetric(float64(sum(added)), "calls/node-added")
 	b.Logf("one node added: %s", show(added))

@@ -16,6 +16,7 @@ import (
 	cloudproviderapi "k8s.io/cloud-provider/api"
 
 	"github.com/packetyard/packetyard/internal/ccm/ccmtest"
+	"github.com/packetyard/packetyard/internal/processtest"
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
@@ -39,8 +40,8 @@ func TestOneCallInFiveFails(t *testing.T) {
 		}
 	}
 	w.awaitInitialised(ctx)
-	until(t, 3*time.Minute, "all services have an address", func() bool { return w.served(ctx, services) })
-	until(t, 3*time.Minute, "all nodes have their peers", func() bool {
+	processtest.Until(t, 3*time.Minute, "all services have an address", func() bool { return w.served(ctx, services) })
+	processtest.Until(t, 3*time.Minute, "all nodes have their peers", func() bool {
 		for _, node := range w.nodes(ctx) {
 			if node.Annotations["metal.equinix.com/bgp-peers-3-peer-ip"] == "" {
 				return false
@@ -54,7 +55,7 @@ func TestOneCallInFiveFails(t *testing.T) {
 	if err := w.client.DeleteDevice(ctx, gone.ID, true); err != nil {
 		t.Fatal(err)
 	}
-	until(t, 3*time.Minute, "the node of the device that is gone is deleted", func() bool {
+	processtest.Until(t, 3*time.Minute, "the node of the device that is gone is deleted", func() bool {
 		_, there := w.nodes(ctx)[gone.Hostname]
 		return !there
 	})
@@ -65,7 +66,7 @@ func TestOneCallInFiveFails(t *testing.T) {
 	if err := w.kube.CoreV1().Services("default").Delete(ctx, "web-0", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	until(t, 3*time.Minute, "the address of the service that is gone is released, and no other", func() bool {
+	processtest.Until(t, 3*time.Minute, "the address of the service that is gone is released, and no other", func() bool {
 		return len(w.elastic(ctx)) == services-1 && w.served(ctx, services-1)
 	})
 	sessions, err := w.client.ProjectBGPSessions(ctx, w.api.ProjectID)
@@ -127,7 +128,7 @@ func TestAnOutageDeletesNothing(t *testing.T) {
 	// The framework looks every 5 s. After so many requests that failed it has
 	// looked at every node more than once.
 	asked := 0
-	until(t, 3*time.Minute, "the API was asked in vain often enough", func() bool {
+	processtest.Until(t, 3*time.Minute, "the API was asked in vain often enough", func() bool {
 		asked += len(w.network.Take())
 		return asked >= 20
 	})
@@ -139,7 +140,7 @@ func TestAnOutageDeletesNothing(t *testing.T) {
 	if err := w.client.DeleteDevice(ctx, w.devices[0].ID, true); err != nil {
 		t.Fatal(err)
 	}
-	until(t, 2*time.Minute, "the node of a device that is gone is deleted", func() bool { return len(w.nodes(ctx)) == 2 })
+	processtest.Until(t, 2*time.Minute, "the node of a device that is gone is deleted", func() bool { return len(w.nodes(ctx)) == 2 })
 }
 
 // onlyToken lets no token pass but one, which stands for the API's own.
@@ -185,7 +186,7 @@ func TestWhatIsNotCachedIsKept(t *testing.T) {
 	}
 	w.start(map[string]any{"bgp": "nodes"})
 	w.awaitInitialised(ctx)
-	until(t, time.Minute, "the node has its peers", func() bool {
+	processtest.Until(t, time.Minute, "the node has its peers", func() bool {
 		return w.nodes(ctx)[name].Annotations["metal.equinix.com/bgp-peers-0-peer-ip"] != ""
 	})
 	node, err := w.kube.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
@@ -206,7 +207,7 @@ func TestTheDebugLogShowsRequestsAndNoSecrets(t *testing.T) {
 	p := w.start(map[string]any{"debug": true, "bgp": "nodes", "bgpPass": password})
 	w.join(ctx, "debug", 1)
 	w.awaitInitialised(ctx)
-	until(t, time.Minute, "the node has the password", func() bool {
+	processtest.Until(t, time.Minute, "the node has the password", func() bool {
 		return w.nodes(ctx)["debug-0"].Annotations["metal.equinix.com/bgp-peers-0-bgp-pass"] != ""
 	})
 	log := p.Log.String()
@@ -241,10 +242,10 @@ func TestWhichControllersAreStarted(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			p := w.start(test.configuration)
 			for _, name := range test.started {
-				until(t, time.Minute, name+" is started", func() bool { return strings.Contains(p.Log.String(), `Started "`+name+`"`) })
+				processtest.Until(t, time.Minute, name+" is started", func() bool { return strings.Contains(p.Log.String(), `Started "`+name+`"`) })
 			}
 			for _, name := range test.skipped {
-				until(t, time.Minute, name+" is skipped", func() bool { return strings.Contains(p.Log.String(), `Skipping "`+name+`"`) })
+				processtest.Until(t, time.Minute, name+" is skipped", func() bool { return strings.Contains(p.Log.String(), `Skipping "`+name+`"`) })
 			}
 			p.Kill()
 		})

@@ -1,13 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/packetyard/packetyard/internal/processtest"
 )
@@ -23,6 +23,7 @@ func TestMain(m *testing.M) {
 	}
 	code := m.Run()
 	if err := stopKubernetes(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		code = max(code, 1)
 	}
 	os.Exit(code)
@@ -77,19 +78,4 @@ func (p *process) residentMegabytes(t testing.TB) float64 {
 	}
 	t.Fatal("the system does not tell the memory of a process")
 	return 0
-}
-
-// until asks again and again until it is so.
-func until(t testing.TB, limit time.Duration, what string, done func() bool) {
-	t.Helper()
-	deadline := time.After(limit)
-	again := time.NewTicker(50 * time.Millisecond)
-	defer again.Stop()
-	for !done() {
-		select {
-		case <-deadline:
-			t.Fatalf("waited in vain until %s", what)
-		case <-again.C:
-		}
-	}
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/packetyard/packetyard/internal/ccm/endpoint"
 	"github.com/packetyard/packetyard/internal/charts"
+	"github.com/packetyard/packetyard/internal/processtest"
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
@@ -45,7 +46,7 @@ func TestTheManifestsRightsSuffice(t *testing.T) {
 	if err := w.report(ctx, device.Hostname, corev1.ConditionUnknown); err != nil {
 		t.Fatal(err)
 	}
-	until(t, time.Minute, "the node of a device that is switched off is tainted", func() bool {
+	processtest.Until(t, time.Minute, "the node of a device that is switched off is tainted", func() bool {
 		for _, taint := range w.nodes(ctx)[device.Hostname].Spec.Taints {
 			if taint.Key == cloudproviderapi.TaintNodeShutdown {
 				return true
@@ -56,7 +57,7 @@ func TestTheManifestsRightsSuffice(t *testing.T) {
 	if err := w.client.DeleteDevice(ctx, device.ID, true); err != nil {
 		t.Fatal(err)
 	}
-	until(t, time.Minute, "the node of a device that is gone is deleted", func() bool { return len(w.nodes(ctx)) == 0 })
+	processtest.Until(t, time.Minute, "the node of a device that is gone is deleted", func() bool { return len(w.nodes(ctx)) == 0 })
 	p.lacksNoRight(t)
 }
 
@@ -83,12 +84,12 @@ func TestTheChartsRightsSuffice(t *testing.T) {
 	w.join(ctx, "charted", 1)
 	w.awaitInitialised(ctx)
 	w.service(ctx, "web")
-	until(t, time.Minute, "the Service has an address", func() bool { return w.served(ctx, 1) })
-	until(t, time.Minute, "the control plane's address is published", func() bool {
+	processtest.Until(t, time.Minute, "the Service has an address", func() bool { return w.served(ctx, 1) })
+	processtest.Until(t, time.Minute, "the control plane's address is published", func() bool {
 		_, err := w.kube.CoreV1().Services("kube-system").Get(ctx, endpoint.ServiceName, metav1.GetOptions{})
 		return err == nil
 	})
-	until(t, time.Minute, "the node has BGP", func() bool {
+	processtest.Until(t, time.Minute, "the node has BGP", func() bool {
 		return slices.ContainsFunc(slices.Collect(maps.Keys(w.nodes(ctx)[w.devices[0].Hostname].Annotations)), func(name string) bool {
 			return strings.Contains(name, "bgp-peers")
 		})
@@ -96,7 +97,7 @@ func TestTheChartsRightsSuffice(t *testing.T) {
 	if err := w.kube.CoreV1().Services(metav1.NamespaceDefault).Delete(ctx, "web", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	until(t, time.Minute, "the Service's address is given back", func() bool { return len(w.elastic(ctx)) == 1 })
+	processtest.Until(t, time.Minute, "the Service's address is given back", func() bool { return len(w.elastic(ctx)) == 1 })
 	if err := w.kube.CoreV1().Services("kube-system").Delete(ctx, endpoint.ServiceName, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}

@@ -25,12 +25,14 @@ import (
 	"github.com/packetyard/packetyard/internal/apiserver/apiservertest"
 	"github.com/packetyard/packetyard/internal/ccm/ccmtest"
 	"github.com/packetyard/packetyard/internal/controlplanetest"
+	"github.com/packetyard/packetyard/internal/processtest"
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
 // cluster is the one kube-apiserver of all tests of this package.
 type cluster struct {
 	server     *envtest.Environment
+	stop       func() error
 	kubeconfig []byte
 	client     kubernetes.Interface
 }
@@ -53,17 +55,12 @@ func kubernetesCluster(t testing.TB) *cluster {
 }
 
 func startKubernetes() (*cluster, error) {
-	assets := os.Getenv("KUBEBUILDER_ASSETS")
-	for _, program := range []string{"kube-apiserver", "etcd"} {
-		if _, err := os.Stat(filepath.Join(assets, program)); err != nil {
-			return nil, fmt.Errorf("KUBEBUILDER_ASSETS is %q and has no %s: run `make test`, which builds it, or `make assets` once: %w", assets, program, err)
-		}
-	}
-	c := &cluster{server: controlplanetest.New(assets)}
-	config, err := c.server.Start()
+	c := &cluster{server: controlplanetest.New()}
+	config, stop, err := controlplanetest.Start(c.server)
 	if err != nil {
 		return nil, err
 	}
+	c.stop = stop
 	config.QPS, config.Burst = -1, -1
 	if c.client, err = kubernetes.NewForConfig(config); err != nil {
 		return c, err
@@ -80,7 +77,7 @@ func stopKubernetes() error {
 	if started == nil {
 		return nil
 	}
-	return controlplanetest.Stop(started.server)
+	return started.stop()
 }
 
 // world is a Packet project, a cluster on its devices, and the way between.
@@ -177,7 +174,7 @@ func (w *world) make(ctx context.Context, prefix string, count int) []*packet.De
 		}
 		devices[i] = device
 	})
-	until(w.t, time.Minute, "all devices are active", func() bool {
+	processtest.Until(w.t, time.Minute, "all devices are active", func() bool {
 		list, err := w.client.Devices(ctx, w.api.ProjectID, packet.DeviceFilter{})
 		if err != nil {
 			w.t.Fatal(err)
@@ -257,7 +254,7 @@ func initialised(node corev1.Node) bool {
 
 func (w *world) awaitInitialised(ctx context.Context) {
 	w.t.Helper()
-	until(w.t, 5*time.Minute, "all nodes are initialised", func() bool {
+	processtest.Until(w.t, 5*time.Minute, "all nodes are initialised", func() bool {
 		nodes := w.nodes(ctx)
 		for _, node := range nodes {
 			if !initialised(node) {

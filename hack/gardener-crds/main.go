@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/packetyard/packetyard/hack/internal/crds"
 )
 
 const header = "# Written by hack/gardener-crds from Gardener's module. Do not edit: run hack/generate-gardener.sh.\n---\n"
@@ -81,28 +83,11 @@ func definition(file string) ([]byte, error) {
 		return nil, fmt.Errorf("%s has no spec.versions", filepath.Base(file))
 	}
 	for _, version := range versions {
-		withoutDescriptions(version.(map[string]any)["schema"])
+		crds.WithoutDescriptions(version.(map[string]any)["schema"])
 	}
 	text, err := yaml.Marshal(object)
 	if err != nil {
 		return nil, fmt.Errorf("encoding %s: %w", filepath.Base(file), err)
 	}
 	return []byte(header + strings.TrimPrefix(string(text), "---\n")), nil
-}
-
-// withoutDescriptions takes the descriptions out of a schema. A property may be called description itself: that is an object.
-func withoutDescriptions(schema any) {
-	switch is := schema.(type) {
-	case map[string]any:
-		if _, text := is["description"].(string); text {
-			delete(is, "description")
-		}
-		for _, value := range is {
-			withoutDescriptions(value)
-		}
-	case []any:
-		for _, value := range is {
-			withoutDescriptions(value)
-		}
-	}
 }

@@ -13,6 +13,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
+
+	"github.com/packetyard/packetyard/hack/internal/crds"
 )
 
 const header = "{{- /* Written by hack/metallb-crds from MetalLB's module. Do not edit: run hack/generate-gardener.sh. */ -}}\n{{- if .Values.metallb.enabled }}\n"
@@ -75,24 +77,7 @@ func convert(definition map[string]any) error {
 			// It takes a webhook to convert it, and no Shoot has ever had any.
 			version["served"] = false
 		}
-		withoutDescriptions(version["schema"])
+		crds.WithoutDescriptions(version["schema"])
 	}
 	return unstructured.SetNestedSlice(definition, versions, "spec", "versions")
-}
-
-// withoutDescriptions removes the descriptions of a schema. A property that is called description has an object for its value.
-func withoutDescriptions(node any) {
-	switch node := node.(type) {
-	case map[string]any:
-		if _, text := node["description"].(string); text {
-			delete(node, "description")
-		}
-		for _, child := range node {
-			withoutDescriptions(child)
-		}
-	case []any:
-		for _, child := range node {
-			withoutDescriptions(child)
-		}
-	}
 }

@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -49,20 +48,7 @@ func startBootstrapCluster(t *testing.T) bootstrapCluster {
 
 func startAPIServer(t *testing.T, resourceDefinitions ...string) bootstrapCluster {
 	t.Helper()
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Fatal("KUBEBUILDER_ASSETS is not set; `make test` builds kube-apiserver and etcd and sets it")
-	}
-	environment := controlplanetest.New("")
-	environment.CRDDirectoryPaths, environment.ErrorIfCRDPathMissing = resourceDefinitions, true
-	config, err := environment.Start()
-	if err != nil {
-		t.Fatalf("starting an API server: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := controlplanetest.Stop(environment); err != nil {
-			t.Errorf("stopping the API server: %v", err)
-		}
-	})
+	config := controlplanetest.StartFor(t, controlplanetest.New(resourceDefinitions...))
 	c, err := client.New(config, client.Options{Scheme: newScheme(t)})
 	if err != nil {
 		t.Fatal(err)
@@ -74,18 +60,14 @@ func startAPIServer(t *testing.T, resourceDefinitions ...string) bootstrapCluste
 // this repository's go.mod.
 func clusterAPIFolder(t *testing.T, folder string) string {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}} {{.Version}}", "sigs.k8s.io/cluster-api").Output()
+	module, err := controlplanetest.ModuleFolder("sigs.k8s.io/cluster-api")
 	if err != nil {
-		t.Fatalf("finding the module of Cluster API: %v", err)
+		t.Fatal(err)
 	}
-	fields := strings.Fields(string(out))
-	if len(fields) != 2 {
-		t.Fatalf("`go list -m` says %q", out)
+	if !strings.HasSuffix(module, "@"+clusterAPIVersion) {
+		t.Errorf("go.mod has the Cluster API of %s, this package %s", module, clusterAPIVersion)
 	}
-	if fields[1] != clusterAPIVersion {
-		t.Errorf("go.mod has Cluster API %s, this package %s", fields[1], clusterAPIVersion)
-	}
-	return filepath.Join(fields[0], filepath.FromSlash(folder))
+	return filepath.Join(module, filepath.FromSlash(folder))
 }
 
 // apply creates every object of a manifest, as `kubectl apply` would on a new

@@ -43,6 +43,8 @@ func (c *Client) ProjectEvents(ctx context.Context, projectID string, since time
 		if !moved {
 			return events, nil
 		}
+		// The fewer pages, the less often one moves.
+		q.Set("per_page", strconv.Itoa(MaxPerPage))
 	}
 	return nil, fmt.Errorf("findProjectEvents: %w, %d times", ErrListChanged, 1+relists)
 }

@@ -44,12 +44,12 @@ func TestMain(m *testing.M) {
 	if fuzzing() {
 		os.Exit(m.Run())
 	}
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "testing the webhooks: %v\n", err)
-		os.Exit(1)
-	}
-	os.Exit(code)
+	folder := filepath.Join("..", "..", "..", "config")
+	environment := controlplanetest.New(filepath.Join(folder, "crd", "bases"))
+	environment.WebhookInstallOptions = envtest.WebhookInstallOptions{Paths: []string{filepath.Join(folder, "webhook")}}
+	os.Exit(controlplanetest.Run(m, environment, func(suite *controlplanetest.Suite) error {
+		return serve(suite, environment.WebhookInstallOptions)
+	}))
 }
 
 // fuzzing tells whether this process only looks for input that breaks a function, which several processes do at a time and
@@ -64,33 +64,20 @@ func fuzzing() bool {
 	return false
 }
 
-func run(m *testing.M) (code int, err error) {
-	folder := filepath.Join("..", "..", "..", "config")
-	environment := controlplanetest.New("")
-	environment.CRDDirectoryPaths, environment.ErrorIfCRDPathMissing = []string{filepath.Join(folder, "crd", "bases")}, true
-	environment.WebhookInstallOptions = envtest.WebhookInstallOptions{Paths: []string{filepath.Join(folder, "webhook")}}
-	if config, err = environment.Start(); err != nil {
-		return 1, fmt.Errorf("starting kube-apiserver and etcd from KUBEBUILDER_ASSETS %q (`make assets` builds them): %w", os.Getenv("KUBEBUILDER_ASSETS"), err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer func() {
-		cancel()
-		if stop := controlplanetest.Stop(environment); err == nil {
-			err = stop
-		}
-	}()
+// serve runs the webhooks where the API server looks for them.
+func serve(suite *controlplanetest.Suite, hooks envtest.WebhookInstallOptions) error {
+	config = suite.Config
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, infrav1.AddToScheme} {
 		if err := add(scheme); err != nil {
-			return 1, err
+			return err
 		}
 	}
 	plain, err := client.New(config, client.Options{Scheme: scheme})
 	if err != nil {
-		return 1, err
+		return err
 	}
 	api = client.WithFieldValidation(plain, metav1.FieldValidationStrict)
-	hooks := environment.WebhookInstallOptions
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:  scheme,
 		Metrics: server.Options{BindAddress: "0"},
@@ -99,24 +86,13 @@ func run(m *testing.M) (code int, err error) {
 		}),
 	})
 	if err != nil {
-		return 1, err
+		return err
 	}
 	if err := admission.SetupWithManager(mgr); err != nil {
-		return 1, err
+		return err
 	}
-	done := make(chan error, 1)
-	go func() { done <- mgr.Start(ctx) }()
-	defer func() {
-		cancel()
-		if stop := <-done; err == nil {
-			err = stop
-		}
-	}()
-	address := net.JoinHostPort(hooks.LocalServingHost, strconv.Itoa(hooks.LocalServingPort))
-	if err := listening(ctx, address); err != nil {
-		return 1, err
-	}
-	return m.Run(), nil
+	suite.Go(mgr.Start)
+	return listening(context.Background(), net.JoinHostPort(hooks.LocalServingHost, strconv.Itoa(hooks.LocalServingPort)))
 }
 
 // listening returns when somebody listens at the address.

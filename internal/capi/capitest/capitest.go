@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -41,9 +40,9 @@ type Environment struct {
 	// Host is an address of this machine that the API server accepts as the endpoint of a Service.
 	Host string
 
-	assets string
-	server *envtest.Environment
-	dir    string
+	kubectl string
+	server  *envtest.Environment
+	dir     string
 }
 
 // Contents are what is in an environment when the tests begin.
@@ -59,70 +58,64 @@ const (
 // Run starts an environment for all tests of a package and runs them; call it from TestMain.
 // The function gets the environment and returns what is to be done at the end.
 func Run(m *testing.M, contents Contents, prepare func(*Environment) (finish func(), err error)) int {
-	environment, err := start(contents)
+	e, err := newEnvironment()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "starting the test control plane: %v\n", err)
+		fmt.Fprintf(os.Stderr, "preparing the test control plane: %v\n", err)
 		return 1
 	}
-	code := 1
-	if finish, err := prepare(environment); err != nil {
-		fmt.Fprintf(os.Stderr, "preparing the tests: %v\n", err)
-	} else {
-		code = m.Run()
-		finish()
-	}
-	if err := environment.stop(); err != nil {
-		fmt.Fprintf(os.Stderr, "stopping the test control plane: %v\n", err)
-		return max(code, 1)
-	}
-	return code
+	return controlplanetest.Run(m, e.server, func(suite *controlplanetest.Suite) error {
+		if err := e.fill(suite, contents); err != nil {
+			return err
+		}
+		finish, err := prepare(e)
+		if err != nil {
+			return err
+		}
+		suite.Cleanup(func() error {
+			finish()
+			return nil
+		})
+		return nil
+	})
 }
 
-func start(contents Contents) (_ *Environment, err error) {
-	assets := os.Getenv("KUBEBUILDER_ASSETS")
-	for _, program := range []string{"kube-apiserver", "etcd", "kubectl"} {
-		if _, err := os.Stat(filepath.Join(assets, program)); err != nil {
-			return nil, fmt.Errorf("KUBEBUILDER_ASSETS is %q and has no %s: run `make test`, which builds it, or `make assets` once: %w", assets, program, err)
-		}
+// newEnvironment is one that does not run yet.
+func newEnvironment() (_ *Environment, err error) {
+	e := &Environment{server: controlplanetest.New()}
+	if e.kubectl, err = controlplanetest.Program("kubectl"); err != nil {
+		return nil, err
 	}
-	host, err := hostAddress()
-	if err != nil {
+	if e.Host, err = hostAddress(); err != nil {
 		return nil, err
 	}
 	// Cluster API tries to reach the API server of every cluster that is made. Its address is in a range for benchmarks, and
-	// there is nothing behind it: the attempts end at a port of this machine where nobody listens.
-	for name, value := range map[string]string{"HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "localhost,127.0.0.1,.svc," + host} {
+	// there is nothing behind it: the attempts end at a port of this machine where nobody listens. Go reads these variables
+	// only once, so they are set before the first request.
+	for name, value := range map[string]string{"HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "localhost,127.0.0.1,.svc," + e.Host} {
 		if err := os.Setenv(name, value); err != nil {
 			return nil, fmt.Errorf("setting %s: %w", name, err)
 		}
 	}
-	e := &Environment{assets: assets, Host: host, server: controlplanetest.New(assets)}
 	// Without kube-proxy, the API server has to find the webhooks behind their Service by itself.
 	e.server.ControlPlane.GetAPIServer().Configure().Set("enable-aggregator-routing", "true")
-	if e.dir, err = os.MkdirTemp("", "capitest-"); err != nil {
-		return nil, fmt.Errorf("making a folder: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			_ = e.stop()
-		}
-	}()
-	if e.Config, err = e.server.Start(); err != nil {
-		return nil, err
-	}
-	scheme, err := manager.NewScheme()
-	if err != nil {
-		return nil, err
-	}
-	if e.Client, err = client.New(e.Config, client.Options{Scheme: scheme}); err != nil {
-		return nil, fmt.Errorf("making the client: %w", err)
-	}
-	return e, e.applyComponents(contents)
+	return e, nil
 }
 
-func (e *Environment) stop() error {
-	_ = os.RemoveAll(e.dir)
-	return controlplanetest.Stop(e.server)
+// fill puts into an environment that runs what it has for all tests.
+func (e *Environment) fill(suite *controlplanetest.Suite, contents Contents) (err error) {
+	if e.dir, err = os.MkdirTemp("", "capitest-"); err != nil {
+		return fmt.Errorf("making a folder: %w", err)
+	}
+	suite.Cleanup(func() error { return os.RemoveAll(e.dir) })
+	e.Config = suite.Config
+	scheme, err := manager.NewScheme()
+	if err != nil {
+		return err
+	}
+	if e.Client, err = client.New(e.Config, client.Options{Scheme: scheme}); err != nil {
+		return fmt.Errorf("making the client: %w", err)
+	}
+	return e.applyComponents(contents)
 }
 
 // applyComponents does what a user does: plain `kubectl apply`.
@@ -131,13 +124,11 @@ func (e *Environment) applyComponents(contents Contents) error {
 	if err != nil {
 		return err
 	}
-	command := exec.CommandContext(context.Background(), "go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/cluster-api")
-	command.Dir = root
-	upstream, err := command.Output()
+	upstream, err := controlplanetest.ModuleFolder("sigs.k8s.io/cluster-api")
 	if err != nil {
-		return fmt.Errorf("asking Go where Cluster API is: %w", err)
+		return err
 	}
-	manifests, err := components.Build(os.DirFS(strings.TrimSpace(string(upstream))), os.DirFS(filepath.Join(root, "config")), "packetyard/manager:dev")
+	manifests, err := components.Build(os.DirFS(upstream), os.DirFS(filepath.Join(root, "config")), "packetyard/manager:dev")
 	if err != nil {
 		return err
 	}
@@ -180,7 +171,7 @@ func (e *Environment) Kubectl(ctx context.Context, arguments ...string) (string,
 			return "", fmt.Errorf("writing a kubeconfig: %w", err)
 		}
 	}
-	command := exec.CommandContext(ctx, filepath.Join(e.assets, "kubectl"), arguments...)
+	command := exec.CommandContext(ctx, e.kubectl, arguments...)
 	command.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "HOME="+e.dir)
 	out, err := command.CombinedOutput()
 	return string(out), err
@@ -211,21 +202,6 @@ func (e *Environment) Namespace(t testing.TB) string {
 		t.Fatalf("making a namespace: %v", err)
 	}
 	return namespace.Name
-}
-
-// FreePort finds a port that nobody listens on.
-func FreePort(host string) (int, error) {
-	var config net.ListenConfig
-	listener, err := config.Listen(context.Background(), "tcp4", net.JoinHostPort(host, "0"))
-	if err != nil {
-		return 0, fmt.Errorf("finding a free port: %w", err)
-	}
-	defer func() { _ = listener.Close() }() // It was only opened to learn its number.
-	address, ok := listener.Addr().(*net.TCPAddr)
-	if !ok {
-		return 0, fmt.Errorf("finding a free port: got a %T", listener.Addr())
-	}
-	return address.Port, nil
 }
 
 // hostAddress is an IPv4 address of this machine that is not a loopback address: the API server refuses those as endpoints.

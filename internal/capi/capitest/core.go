@@ -3,8 +3,6 @@ package capitest
 import (
 	"context"
 	"fmt"
-	"net/http"
-	"os"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,12 +25,7 @@ import (
 // MachinePools, MachineSets, MachineHealthChecks, and the kubeadm bootstrap provider. They run beside the controllers of the
 // infrastructure, which tests start and stop as they need. The environment must hold DefinitionsOnly.
 func (e *Environment) RunCore() (stop func(), err error) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer func() {
-		if err != nil {
-			cancel()
-		}
-	}()
+	ctx := context.Background()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: manager.DefaultNamespace}}
 	if err := e.Client.Create(ctx, namespace); err != nil && !apierrors.IsAlreadyExists(err) {
 		return nil, fmt.Errorf("making the namespace of the manager: %w", err)
@@ -40,43 +33,13 @@ func (e *Environment) RunCore() (stop func(), err error) {
 	if err := e.withoutWebhooks(ctx); err != nil {
 		return nil, err
 	}
-	health, err := FreePort("127.0.0.1")
+	options, err := listening("127.0.0.1")
 	if err != nil {
 		return nil, err
 	}
-	options := manager.DefaultOptions()
 	options.Providers = []string{string(manager.ProviderCore), string(manager.ProviderBootstrap)}
-	options.Diagnostics.DiagnosticsAddress = "0"
-	options.HealthAddress = fmt.Sprintf("127.0.0.1:%d", health)
-	options.WebhookHost = "127.0.0.1"
 	options.ClusterCacheRetryInterval = 100 * time.Millisecond
-	if options.WebhookPort, err = FreePort("127.0.0.1"); err != nil {
-		return nil, err
-	}
-	m, err := manager.New(ctx, e.Config, options)
-	if err != nil {
-		return nil, err
-	}
-	done := make(chan error, 1)
-	go func() { done <- m.Start(ctx) }()
-	stop = func() {
-		cancel()
-		if err := <-done; err != nil {
-			fmt.Fprintf(os.Stderr, "running Cluster API's controllers: %v\n", err)
-		}
-	}
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
-		if err = ready(ctx, options.HealthAddress); err == nil {
-			return stop, nil
-		}
-		select {
-		case ended := <-done:
-			return nil, fmt.Errorf("running Cluster API's controllers: %w", ended)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-	stop()
-	return nil, fmt.Errorf("the controllers of Cluster API did not become ready: %w", err)
+	return start(e.Config, options)
 }
 
 // withoutWebhooks keeps the manager from putting its certificates into definitions that call no webhook.
@@ -91,22 +54,6 @@ func (e *Environment) withoutWebhooks(ctx context.Context) error {
 		if err := e.Client.Patch(ctx, changed, client.MergeFrom(&definitions.Items[n])); err != nil {
 			return fmt.Errorf("changing CustomResourceDefinition %s: %w", changed.Name, err)
 		}
-	}
-	return nil
-}
-
-func ready(ctx context.Context, address string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", nil)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("readiness is %s", response.Status)
 	}
 	return nil
 }

@@ -56,6 +56,8 @@ type World struct {
 	Network *Network
 	// Intervals are those of the controllers; NewWorld makes them short.
 	Intervals Intervals
+	// Limits are those of the controllers' calls; NewWorld sets none.
+	Limits Limits
 	// Dial opens the connections by which API servers of machines are asked whether they are ready; without it, nobody
 	// answers.
 	Dial endpoint.Dial
@@ -64,7 +66,7 @@ type World struct {
 
 	t          testing.TB
 	more       []Setup
-	kubernetes calls
+	kubernetes Calls
 }
 
 // Intervals say how often controllers look, and how much they do at once.
@@ -77,6 +79,15 @@ type Intervals struct {
 	Sync time.Duration
 	// Concurrency is how many objects of a kind are reconciled at a time.
 	Concurrency int
+}
+
+// Limits say how many calls controllers may make: so many a second, and so many at once. There is no limit where they are
+// zero.
+type Limits struct {
+	KubernetesQPS   float32
+	KubernetesBurst int
+	PacketQPS       float64
+	PacketBurst     int
 }
 
 // Setup adds a controller to a manager that runs in a World.
@@ -132,7 +143,14 @@ func (w *World) Run() (stop func()) {
 		syncPeriod = &every.Sync
 	}
 	config := rest.CopyConfig(w.Config)
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &counting{next: next, calls: &w.kubernetes} })
+	if limits := w.Limits; limits.KubernetesQPS > 0 {
+		config.QPS, config.Burst = limits.KubernetesQPS, limits.KubernetesBurst
+	}
+	packetQPS := w.Limits.PacketQPS
+	if packetQPS == 0 {
+		packetQPS = -1
+	}
+	w.kubernetes.Of(config)
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: scheme,
 		Cache:  cache.Options{DefaultNamespaces: namespaces, SyncPeriod: syncPeriod},
@@ -148,7 +166,7 @@ func (w *World) Run() (stop func()) {
 	}
 	accounts, err := credentials.NewResolver(credentials.Config{
 		Reader: mgr.GetAPIReader(), Secret: client.ObjectKey{Namespace: w.Namespace, Name: CredentialsSecret},
-		QPS: -1, ListingTTL: every.Listing,
+		QPS: packetQPS, Burst: w.Limits.PacketBurst, ListingTTL: every.Listing,
 	})
 	if err != nil {
 		w.t.Fatalf("making the accounts: %v", err)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,15 +12,17 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/packetyard/packetyard/internal/controlplanetest"
 )
 
 func sources(t *testing.T) (upstream, ours fs.FS) {
 	t.Helper()
-	folder, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/cluster-api").Output()
+	folder, err := controlplanetest.ModuleFolder("sigs.k8s.io/cluster-api")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return os.DirFS(strings.TrimSpace(string(folder))), os.DirFS(filepath.Join("..", "..", "..", "config"))
+	return os.DirFS(folder), os.DirFS(filepath.Join("..", "..", "..", "config"))
 }
 
 const image = "example.com/manager:v1"

@@ -22,6 +22,8 @@ type Account struct {
 	ProjectID string
 	// Devices finds the project's devices, in a listing that everyone who uses the account shares.
 	Devices *devices.Finder
+	// Reports tells what machines say about their user data, from listings that are shared likewise.
+	Reports *devices.Reports
 	// ElasticIPs finds and reserves the project's addresses, in a listing that is shared likewise.
 	ElasticIPs *elasticips.Project
 	// Supply is what the project has to make devices of, Networks sets up their ports.
@@ -54,6 +56,7 @@ func (a *Account) CloudConfig() CloudConfig {
 // listings are what all accounts with the same credentials share.
 type listings struct {
 	devices    *devices.Finder
+	reports    *devices.Reports
 	elasticIPs *elasticips.Project
 	supply     *devices.Supply
 	networks   *networks.Project
@@ -63,6 +66,7 @@ func newListings(api *packet.Client, projectID string, ttl time.Duration) listin
 	clock := packet.SystemClock{}
 	return listings{
 		devices:    devices.NewFinder(packet.NewDeviceCache(api, projectID, packet.DeviceFilter{}, ttl, clock)),
+		reports:    devices.NewReports(api, projectID, ttl, clock),
 		elasticIPs: elasticips.NewProject(api, projectID, clock),
 		supply:     devices.NewSupply(api, projectID, clock),
 		networks:   networks.NewProject(api, projectID, clock),

@@ -159,8 +159,8 @@ func (r *Resolver) account(found packet.Credentials, projectID string, secret cl
 		r.listings[found] = shared
 	}
 	account := &Account{
-		Client: api, ProjectID: found.ProjectID, Devices: shared.devices, ElasticIPs: shared.elasticIPs,
-		Supply: shared.supply, Networks: shared.networks,
+		Client: api, ProjectID: found.ProjectID, Devices: shared.devices, Reports: shared.reports,
+		ElasticIPs: shared.elasticIPs, Supply: shared.supply, Networks: shared.networks,
 		secret: secret, credentials: found,
 	}
 	r.accounts[key] = account

@@ -1,9 +1,7 @@
 package devices
 
 import (
-	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -112,29 +110,9 @@ func InstalledSince(device *packet.Device) time.Time {
 	return last
 }
 
-// EventReader reads what happened to a device; packet.Client is one.
-type EventReader interface {
-	DeviceEvents(ctx context.Context, deviceID string, options ...packet.QueryOption) ([]packet.Event, error)
-}
-
 // Bootstrap states, as machines report them.
 const (
 	BootstrapRunning   = "running"
 	BootstrapSucceeded = "succeeded"
 	BootstrapFailed    = "failed"
 )
-
-// Bootstrap tells what the machine last said about its user data: one of the states above and the message that came with it,
-// or an empty state if it said nothing.
-func Bootstrap(ctx context.Context, reader EventReader, deviceID string) (state, message string, err error) {
-	events, err := reader.DeviceEvents(ctx, deviceID)
-	if err != nil {
-		return "", "", err
-	}
-	for _, event := range events {
-		if strings.HasPrefix(event.Type, packet.EventUserTypePrefix) && event.State != "" {
-			return event.State, event.Body, nil
-		}
-	}
-	return "", "", nil
-}

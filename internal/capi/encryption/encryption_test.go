@@ -25,11 +25,7 @@ import (
 // apiServer starts an API server that has one Secret, and encrypts what a configuration says, if there is one.
 func apiServer(t *testing.T, configuration string) (*envtest.Environment, *rest.Config) {
 	t.Helper()
-	assets := os.Getenv("KUBEBUILDER_ASSETS")
-	if assets == "" {
-		t.Fatal("KUBEBUILDER_ASSETS is not set; `make test` builds kube-apiserver and etcd and sets it")
-	}
-	server := controlplanetest.New(assets)
+	server := controlplanetest.New()
 	if configuration != "" {
 		path := filepath.Join(t.TempDir(), "encryption.yaml")
 		if err := os.WriteFile(path, []byte(configuration), 0o600); err != nil {
@@ -37,15 +33,7 @@ func apiServer(t *testing.T, configuration string) (*envtest.Environment, *rest.
 		}
 		server.ControlPlane.GetAPIServer().Configure().Set("encryption-provider-config", path)
 	}
-	config, err := server.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := controlplanetest.Stop(server); err != nil {
-			t.Error(err)
-		}
-	})
+	config := controlplanetest.StartFor(t, server)
 	c, err := client.New(config, client.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	infrav1 "github.com/packetyard/packetyard/api/infrastructure/v1beta2"
 	"github.com/packetyard/packetyard/internal/apiserver/apiservertest"
 	"github.com/packetyard/packetyard/internal/capi/manager"
+	"github.com/packetyard/packetyard/internal/processtest"
 	"github.com/packetyard/packetyard/pkg/packet"
 )
 
@@ -50,7 +51,7 @@ func runExample(t *testing.T, api *apiservertest.Server, file string) {
 	cluster := &clusters.Items[0]
 
 	var master packet.Device
-	eventually(t, 30*time.Second, func() error {
+	processtest.Succeeds(t, 30*time.Second, "the control plane has a device", func() error {
 		devices, err := api.Client(t).Devices(t.Context(), api.ProjectID, packet.DeviceFilter{Tag: packet.TagRoleMaster})
 		if err != nil {
 			return err
@@ -65,7 +66,7 @@ func runExample(t *testing.T, api *apiservertest.Server, file string) {
 	if !strings.Contains(master.Userdata, "kubeadm init") {
 		t.Error("the user data of the master does not run kubeadm init")
 	}
-	eventually(t, 30*time.Second, func() error {
+	processtest.Succeeds(t, 30*time.Second, "there is a kubeconfig of the endpoint", func() error {
 		kubeconfig := &corev1.Secret{}
 		if err := env.Client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: cluster.Name + "-kubeconfig"}, kubeconfig); err != nil {
 			return err
@@ -79,7 +80,7 @@ func runExample(t *testing.T, api *apiservertest.Server, file string) {
 		return nil
 	})
 	t.Logf("there was a kubeconfig after %s", time.Since(began))
-	eventually(t, 30*time.Second, func() error {
+	processtest.Succeeds(t, 30*time.Second, "the master has the endpoint's address", func() error {
 		device, err := api.Client(t).Device(t.Context(), master.ID)
 		if err != nil {
 			return err
@@ -92,7 +93,7 @@ func runExample(t *testing.T, api *apiservertest.Server, file string) {
 		return fmt.Errorf("the master has no address %s", cluster.Spec.ControlPlaneEndpoint.Host)
 	})
 	// Workers say what they wait for, and Cluster API passes it on.
-	eventually(t, 30*time.Second, func() error {
+	processtest.Succeeds(t, 30*time.Second, "a Machine says what it waits for", func() error {
 		machines := &clusterv1.MachineList{}
 		if err := env.Client.List(t.Context(), machines, client.InNamespace(namespace)); err != nil {
 			return err
@@ -110,7 +111,7 @@ func runExample(t *testing.T, api *apiservertest.Server, file string) {
 		t.Fatal(err)
 	}
 	deleted := time.Now()
-	eventually(t, 90*time.Second, func() error {
+	processtest.Succeeds(t, 90*time.Second, "the Cluster is gone", func() error {
 		if err := env.Client.Get(t.Context(), client.ObjectKeyFromObject(cluster), cluster); !apierrors.IsNotFound(err) {
 			return fmt.Errorf("the Cluster is still there: %w\n%s", err, describe(t, namespace))
 		}

@@ -183,8 +183,22 @@ func TestCAPPDefect13EveryFlagHasAnEffect(t *testing.T) {
 // Defect 17: see above. The defaults are those of Cluster API's own managers.
 func TestCAPPDefect17TheLimitsOfTheAPIServerAreBound(t *testing.T) {
 	o := DefaultOptions()
+	o.Providers = []string{string(ProviderInfrastructure)}
 	if c := o.restConfig(&rest.Config{QPS: 5, Burst: 10}); c.QPS != 100 || c.Burst != 200 {
 		t.Errorf("the limits are %v per second and bursts of %d, want 100 and 200", c.QPS, c.Burst)
+	}
+}
+
+// Four providers in one process shared the limit that each of upstream's has: a hundred clusters, of two hundred writes each, would
+// have waited for it for three minutes.
+func TestProvidersInOneProcessSharedOneLimit(t *testing.T) {
+	o := DefaultOptions()
+	if c := o.restConfig(&rest.Config{}); c.QPS != 400 || c.Burst != 800 {
+		t.Errorf("the limits of %v are %v per second and bursts of %d, want 400 and 800", o.Providers, c.QPS, c.Burst)
+	}
+	o.KubeAPIQPS, o.KubeAPIBurst = 7.5, 15
+	if c := o.restConfig(&rest.Config{}); c.QPS != 30 || c.Burst != 60 {
+		t.Errorf("four times 7.5 per second and bursts of 15 are %v and %d", c.QPS, c.Burst)
 	}
 }
 

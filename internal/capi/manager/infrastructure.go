@@ -54,6 +54,12 @@ func setupInfrastructure(ctx context.Context, mgr ctrl.Manager, o Options) error
 			WatchFilterValue: o.WatchFilterValue,
 			PollInterval:     o.Packet.PollInterval,
 			ResyncInterval:   o.Packet.ResyncInterval,
+			Timeouts: &packetmachine.Timeouts{
+				Queued:       o.Packet.QueuedTimeout,
+				Provisioning: o.Packet.ProvisioningTimeout,
+				Bootstrap:    o.Packet.BootstrapTimeout,
+				Deletion:     o.Packet.DeletionTimeout,
+			},
 		}).SetupWithManager(ctx, mgr, controllerOptions(o))),
 		named("PacketMachinePool", (&packetmachinepool.Reconciler{
 			Client:           mgr.GetClient(),

@@ -1,13 +1,9 @@
 package manager_test
 
 import (
-	"context"
-	"fmt"
-	"net/http"
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -33,83 +29,8 @@ func TestMain(m *testing.M) {
 	ctrl.SetLogger(klog.Background())
 	os.Exit(capitest.Run(m, capitest.Everything, func(e *capitest.Environment) (func(), error) {
 		env = e
-		return startManager()
+		return e.RunManager(func(_ *rest.Config, o *manager.Options) { o.LeaderElection = true })
 	}))
-}
-
-// startManager runs a manager with everything in it.
-func startManager() (stop func(), err error) {
-	options := manager.DefaultOptions()
-	options.WebhookHost = env.Host
-	options.Diagnostics.DiagnosticsAddress = "0"
-	options.LeaderElection = true
-	if options.WebhookPort, err = capitest.FreePort(env.Host); err != nil {
-		return nil, err
-	}
-	health, err := capitest.FreePort("127.0.0.1")
-	if err != nil {
-		return nil, err
-	}
-	options.HealthAddress = fmt.Sprintf("127.0.0.1:%d", health)
-	ctx, cancel := context.WithCancel(context.Background())
-	// It has the rights of its ServiceAccount and no more.
-	config := rest.CopyConfig(env.Config)
-	config.Impersonate = rest.ImpersonationConfig{
-		UserName: "system:serviceaccount:" + manager.DefaultNamespace + ":cluster-api-provider-packet-manager",
-		Groups:   []string{"system:serviceaccounts", "system:authenticated"},
-	}
-	m, err := manager.New(ctx, config, options)
-	if err != nil {
-		cancel()
-		return nil, err
-	}
-	if err := env.ServeWebhooks(ctx, options.WebhookPort); err != nil {
-		cancel()
-		return nil, err
-	}
-	done := make(chan error, 1)
-	go func() { done <- m.Start(ctx) }()
-	stop = func() {
-		cancel()
-		if err := <-done; err != nil {
-			fmt.Fprintf(os.Stderr, "running the manager: %v\n", err)
-		}
-	}
-	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); <-time.After(20 * time.Millisecond) {
-		if err = isReady(ctx, health); err == nil {
-			return stop, nil
-		}
-	}
-	stop()
-	return nil, fmt.Errorf("the manager did not become ready: %w", err)
-}
-
-func isReady(ctx context.Context, port int) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/readyz", port), nil)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("readiness is %s", response.Status)
-	}
-	return nil
-}
-
-// eventually asks again until there is no error.
-func eventually(t *testing.T, limit time.Duration, ask func() error) {
-	t.Helper()
-	var err error
-	for deadline := time.Now().Add(limit); time.Now().Before(deadline); <-time.After(20 * time.Millisecond) {
-		if err = ask(); err == nil {
-			return
-		}
-	}
-	t.Fatalf("not within %s: %v", limit, err)
 }
 
 func TestManagerProvidesItsWebhooks(t *testing.T) {

@@ -12,6 +12,8 @@ import (
 	"sigs.k8s.io/cluster-api/bootstrap/kubeadm/reconcilers/kubeadmconfig"
 	"sigs.k8s.io/cluster-api/feature"
 	"sigs.k8s.io/cluster-api/util/flags"
+
+	"github.com/packetyard/packetyard/internal/capi/packetmachine"
 )
 
 // Provider names a part of the manager that can be run on its own.
@@ -106,6 +108,12 @@ type PacketOptions struct {
 	ResyncInterval time.Duration
 	// ListingTTL is how long one listing of a project's devices and addresses is shared by all objects.
 	ListingTTL time.Duration
+	// QueuedTimeout, ProvisioningTimeout, BootstrapTimeout and DeletionTimeout are those of machines that bring none of their
+	// own; see packetmachine.Timeouts.
+	QueuedTimeout       time.Duration
+	ProvisioningTimeout time.Duration
+	BootstrapTimeout    time.Duration
+	DeletionTimeout     time.Duration
 	// QPS and Burst limit the calls to the Packet API, per token.
 	QPS   float64
 	Burst int
@@ -147,8 +155,8 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.WebhookSecret, "webhook-secret", DefaultWebhookSecret, "Secret that the manager keeps the certificates of the webhooks in.")
 	fs.StringVar(&o.PodNamespace, "pod-namespace", DefaultNamespace, "Namespace of the manager's own Service, Secrets and Lease.")
 
-	fs.Float32Var(&o.KubeAPIQPS, "kube-api-qps", 100, "Requests per second to the API server that the manager works on.")
-	fs.IntVar(&o.KubeAPIBurst, "kube-api-burst", 200, "Requests to that API server that may be sent at once.")
+	fs.Float32Var(&o.KubeAPIQPS, "kube-api-qps", 100, "Requests per second to the API server that the manager works on, for each of --providers: one process has the limits of those that it replaces.")
+	fs.IntVar(&o.KubeAPIBurst, "kube-api-burst", 200, "Requests to that API server that may be sent at once, for each of --providers.")
 	fs.DurationVar(&o.SyncPeriod, "sync-period", 10*time.Minute, "How often every object is reconciled even if nothing changed.")
 
 	fs.Float32Var(&o.ClusterCacheQPS, "clustercache-client-qps", 20, "Requests per second to the API server of each workload cluster.")
@@ -174,6 +182,11 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.DurationVar(&o.Packet.PollInterval, "packet-poll-interval", time.Second, "How often devices that are being provisioned or deleted are looked at.")
 	fs.DurationVar(&o.Packet.ResyncInterval, "packet-resync-interval", time.Minute, "How often devices that are active are looked at.")
 	fs.DurationVar(&o.Packet.ListingTTL, "packet-listing-ttl", 900*time.Millisecond, "How long one listing of a project is shared by all the project's machines.")
+	timeouts := packetmachine.DefaultTimeouts()
+	fs.DurationVar(&o.Packet.QueuedTimeout, "packet-queued-timeout", timeouts.Queued, "Time until the Packet API begins with a device, after which its machine is not Ready. Never if 0. The spec.timeouts of a machine come before this and the next three.")
+	fs.DurationVar(&o.Packet.ProvisioningTimeout, "packet-provisioning-timeout", timeouts.Provisioning, "Time from there until a device is active, after which its machine is not Ready. Never if 0.")
+	fs.DurationVar(&o.Packet.BootstrapTimeout, "packet-bootstrap-timeout", timeouts.Bootstrap, "Time from there until a machine is a node, after which it is not Ready. Never if 0.")
+	fs.DurationVar(&o.Packet.DeletionTimeout, "packet-deletion-timeout", timeouts.Deletion, "Time until a device that is to be deleted is gone, after which its machine says so. Never if 0.")
 	fs.Float64Var(&o.Packet.QPS, "packet-api-qps", 20, "Requests per second to the Packet API, per token.")
 	fs.IntVar(&o.Packet.Burst, "packet-api-burst", 40, "Requests to the Packet API that may be sent at once, per token.")
 	fs.DurationVar(&o.Packet.Timeout, "packet-api-timeout", 30*time.Second, "Time limit of one call to the Packet API.")
@@ -209,6 +222,16 @@ func (o *Options) Validate() error {
 	} {
 		if value <= 0 {
 			errs = append(errs, fmt.Errorf("--%s is %s, it must be positive", name, value))
+		}
+	}
+	for name, value := range map[string]time.Duration{
+		"packet-queued-timeout":       o.Packet.QueuedTimeout,
+		"packet-provisioning-timeout": o.Packet.ProvisioningTimeout,
+		"packet-bootstrap-timeout":    o.Packet.BootstrapTimeout,
+		"packet-deletion-timeout":     o.Packet.DeletionTimeout,
+	} {
+		if value < 0 {
+			errs = append(errs, fmt.Errorf("--%s is %s, it must be positive, or 0 for never", name, value))
 		}
 	}
 	if o.EncryptionCheckInterval < 0 {

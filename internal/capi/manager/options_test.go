@@ -20,8 +20,10 @@ func TestOptions(t *testing.T) {
 		"no provider":      {func(o *manager.Options) { o.Providers = nil }, []string{"--providers"}},
 		"no interval":      {func(o *manager.Options) { o.Packet.PollInterval = 0 }, []string{"--packet-poll-interval", "0s"}},
 		"short grace":      {func(o *manager.Options) { o.RemoteConditionsGracePeriod = time.Minute }, []string{"--remote-conditions-grace-period", "1m0s", "2m"}},
-		"no concurrency":   {func(o *manager.Options) { o.Concurrency = 0 }, []string{"--concurrency", "0"}},
-		"no namespace":     {func(o *manager.Options) { o.PodNamespace = "" }, []string{"--pod-namespace"}},
+		"negative time-out": {func(o *manager.Options) { o.Packet.BootstrapTimeout = -time.Minute },
+			[]string{"--packet-bootstrap-timeout", "-1m0s", "0 for never"}},
+		"no concurrency": {func(o *manager.Options) { o.Concurrency = 0 }, []string{"--concurrency", "0"}},
+		"no namespace":   {func(o *manager.Options) { o.PodNamespace = "" }, []string{"--pod-namespace"}},
 		"two mistakes": {func(o *manager.Options) { o.Concurrency, o.Packet.ResyncInterval = -1, -1 },
 			[]string{"--concurrency", "--packet-resync-interval"}},
 	} {

@@ -21,10 +21,12 @@ import (
 	"github.com/packetyard/packetyard/internal/capi/webhookcerts"
 )
 
-// restConfig is how the manager talks to the API server.
+// restConfig is how the manager talks to the API server. Upstream's providers are processes with limits of their own, and one
+// cluster takes about two hundred writes of all of them together.
 func (o *Options) restConfig(base *rest.Config) *rest.Config {
 	c := rest.CopyConfig(base)
-	c.QPS, c.Burst = o.KubeAPIQPS, o.KubeAPIBurst
+	providers := max(len(o.Providers), 1)
+	c.QPS, c.Burst = o.KubeAPIQPS*float32(providers), o.KubeAPIBurst*providers
 	c.UserAgent = remote.DefaultClusterAPIUserAgent(controllerName)
 	c.WarningHandler = apiwarnings.DefaultHandler(klog.Background().WithName("API Server Warning"))
 	return c

@@ -74,7 +74,14 @@ func (r *Reconciler) checkBootstrap(ctx context.Context, s *scope, device *packe
 		// A device that is not active runs no user data; what was heard before stays.
 		return true, nil
 	}
-	state, message, err := devices.Bootstrap(ctx, s.account.Client, device.ID)
+	since, timeout := devices.InstalledSince(device), r.Timeouts.of(machine).Bootstrap
+	late := passed(since, timeout, r.Now())
+	ask := s.account.Reports.Bootstrap
+	if late && !conditions.IsFalse(machine, infrav1.BootstrapSucceededCondition) {
+		// A machine is not called late because an event was missed.
+		ask = s.account.Reports.Ask
+	}
+	state, message, err := ask(ctx, device)
 	if packet.IsNotFound(err) {
 		// It went after it was listed. The next look says so.
 		return false, nil
@@ -91,8 +98,7 @@ func (r *Reconciler) checkBootstrap(ctx context.Context, s *scope, device *packe
 			fmt.Sprintf("the user data of device %s failed:\n%s", device.ID, message))
 		return true, nil
 	}
-	since, timeout := devices.InstalledSince(device), r.Timeouts.of(machine).Bootstrap
-	if passed(since, timeout, r.Now()) {
+	if late {
 		r.complain(ctx, machine, infrav1.BootstrapSucceededCondition, infrav1.BootstrapTimedOutReason, fmt.Sprintf(
 			"device %s is active since %s and did not become a node within the %s that spec.timeouts.bootstrap or the manager allows: its serial console tells why; delete the Machine, or let a MachineHealthCheck do so, to have another device",
 			device.ID, since.UTC().Format(time.RFC3339), timeout))

@@ -60,8 +60,8 @@ type Reconciler struct {
 	// ResyncInterval is the time between looks at a device that is not. All of them share one listing of the project, so it
 	// is also the time between listings of a project in which nothing changes.
 	ResyncInterval time.Duration
-	// Timeouts are those of machines that bring none of their own; DefaultTimeouts if all are zero.
-	Timeouts Timeouts
+	// Timeouts are those of machines that bring none of their own; DefaultTimeouts if nil.
+	Timeouts *Timeouts
 	// Now is the time; time.Now if nil.
 	Now func() time.Time
 
@@ -77,8 +77,9 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, opt
 	if r.Now == nil {
 		r.Now = time.Now
 	}
-	if r.Timeouts == (Timeouts{}) {
-		r.Timeouts = DefaultTimeouts()
+	if r.Timeouts == nil {
+		defaults := DefaultTimeouts()
+		r.Timeouts = &defaults
 	}
 	log := ctrl.LoggerFrom(ctx).WithValues("controller", "packetmachine")
 	machinesOf, err := util.ClusterToTypedObjectsMapper(r.Client, &infrav1.PacketMachineList{}, mgr.GetScheme())

@@ -29,19 +29,10 @@ import (
 var kube *rest.Config
 
 func TestMain(m *testing.M) {
-	environment := controlplanetest.New("")
-	config, err := environment.Start()
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "starting kube-apiserver and etcd, which `make assets` builds: %v\n", err)
-		os.Exit(1)
-	}
-	kube = config
-	code := m.Run()
-	if err := controlplanetest.Stop(environment); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(controlplanetest.Run(m, controlplanetest.New(), func(suite *controlplanetest.Suite) error {
+		kube = suite.Config
+		return nil
+	}))
 }
 
 const tag = "cluster-api-provider-packet:cluster-id:test"
@@ -232,7 +223,7 @@ func (w *world) expectHolder(name string) {
 
 func (w *world) until(what string, so func() bool) {
 	w.t.Helper()
-	deadline := time.After(2 * time.Minute)
+	deadline := time.After(20 * time.Second)
 	again := time.NewTicker(5 * time.Millisecond)
 	defer again.Stop()
 	for !so() {

@@ -3,7 +3,6 @@ package loadbalancers
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"os"
@@ -34,36 +33,15 @@ import (
 // kubernetesAPI is the control plane that all tests share.
 var kubernetesAPI *rest.Config
 
-// TestMain runs a kube-apiserver and an etcd, from the folder in
-// KUBEBUILDER_ASSETS. Without them the tests fail: to skip them would be to say
-// that they passed.
 func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		assets := os.Getenv("KUBEBUILDER_ASSETS")
-		for _, program := range []string{"kube-apiserver", "etcd"} {
-			if _, err := os.Stat(filepath.Join(assets, program)); err != nil {
-				fmt.Fprintf(os.Stderr, "KUBEBUILDER_ASSETS is %q and has no %s: run `make test`, which builds it, or `make assets` once\n", assets, program)
-				return 1
-			}
-		}
-		environment := controlplanetest.New(assets)
-		environment.CRDDirectoryPaths, environment.ErrorIfCRDPathMissing = []string{filepath.Join("testdata", "crds")}, true
-		// With both families, of which the first is a Service's unless it says otherwise.
-		environment.ControlPlane.GetAPIServer().Configure().Set("service-cluster-ip-range", "10.96.0.0/16,fd00:96::/112")
-		config, err := environment.Start()
-		if err != nil {
-			fmt.Fprintf(os.Stderr, "starting the test control plane: %v\n", err)
-			return 1
-		}
-		config.QPS, config.Burst = -1, -1
-		kubernetesAPI = config
-		code := m.Run()
-		if err := controlplanetest.Stop(environment); err != nil {
-			fmt.Fprintf(os.Stderr, "stopping the test control plane: %v\n", err)
-			return max(code, 1)
-		}
-		return code
-	}())
+	environment := controlplanetest.New(filepath.Join("testdata", "crds"))
+	// With both families, of which the first is a Service's unless it says otherwise.
+	environment.ControlPlane.GetAPIServer().Configure().Set("service-cluster-ip-range", "10.96.0.0/16,fd00:96::/112")
+	os.Exit(controlplanetest.Run(m, environment, func(suite *controlplanetest.Suite) error {
+		kubernetesAPI = suite.Config
+		kubernetesAPI.QPS, kubernetesAPI.Burst = -1, -1
+		return nil
+	}))
 }
 
 // world is a test's own Packet API, the way to it, a namespace of the shared
@@ -408,7 +386,7 @@ func (w *world) reasons() map[string]int {
 // until asks again and again for as long as something may take that goes on by itself.
 func (w *world) until(what string, done func() bool) {
 	w.t.Helper()
-	deadline := time.After(2 * time.Minute)
+	deadline := time.After(60 * time.Second)
 	again := time.NewTicker(2 * time.Millisecond)
 	defer again.Stop()
 	for !done() {

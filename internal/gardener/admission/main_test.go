@@ -18,7 +18,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -31,8 +30,10 @@ import (
 	gardenerenvtest "github.com/gardener/gardener/test/envtest"
 
 	"github.com/packetyard/packetyard/internal/charts"
+	"github.com/packetyard/packetyard/internal/controlplanetest"
 	"github.com/packetyard/packetyard/internal/gardener/admission/mutator"
 	"github.com/packetyard/packetyard/internal/gardener/admission/validator"
+	"github.com/packetyard/packetyard/internal/processtest"
 )
 
 // patience is for a machine that has much else to do.
@@ -43,47 +44,31 @@ var garden client.Client
 
 func TestMain(m *testing.M) {
 	log.SetLogger(zap.New(zap.WriteTo(os.Stderr), zap.Level(zapcore.ErrorLevel)))
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "admission tests:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func run(m *testing.M) (code int, err error) {
-	environment := &gardenerenvtest.GardenerTestEnvironment{
-		Environment: &envtest.Environment{ControlPlaneStartTimeout: patience, ControlPlaneStopTimeout: patience},
+	os.Exit(controlplanetest.Run(m, &gardenerenvtest.GardenerTestEnvironment{
+		Environment: controlplanetest.New(),
 		// Every plugin that a garden has is on: what they refuse is refused here, too.
 		GardenerAPIServer: &gardenerenvtest.GardenerAPIServer{StartTimeout: patience, StopTimeout: patience},
-	}
-	config, err := environment.Start()
-	if err != nil {
-		return 1, fmt.Errorf("starting a garden cluster (are KUBEBUILDER_ASSETS set?): %w", err)
-	}
-	defer func() { err = errors.Join(err, environment.Stop()) }()
+	}, begin))
+}
 
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	lax, err := client.New(config, client.Options{Scheme: kubernetes.GardenScheme})
+// begin runs the admission component in the garden cluster.
+func begin(suite *controlplanetest.Suite) error {
+	ctx := context.Background()
+	lax, err := client.New(suite.Config, client.Options{Scheme: kubernetes.GardenScheme})
 	if err != nil {
-		return 1, fmt.Errorf("making a client: %w", err)
+		return fmt.Errorf("making a client: %w", err)
 	}
 	garden = client.WithFieldValidation(lax, metav1.FieldValidationStrict)
-	restricted, err := asServiceAccount(ctx, config)
+	restricted, err := asServiceAccount(ctx, suite.Config)
 	if err != nil {
-		return 1, err
+		return err
 	}
-	stopped := make(chan error, 1)
-	go func() { stopped <- component(ctx, restricted) }()
-	defer func() {
-		cancel()
-		err = errors.Join(err, <-stopped)
-	}()
-	if err := prepare(ctx, stopped); err != nil {
-		return 1, err
-	}
-	return m.Run(), nil
+	stopped := make(chan struct{})
+	suite.Go(func(ctx context.Context) error {
+		defer close(stopped)
+		return component(ctx, restricted)
+	})
+	return prepare(ctx, stopped)
 }
 
 // asServiceAccount makes the rights that the chart gives the admission component, and is a configuration that has just these.
@@ -111,7 +96,7 @@ func asServiceAccount(ctx context.Context, admin *rest.Config) (*rest.Config, er
 
 // component runs the admission component as its program does: with a manager, and webhooks that it registers itself.
 func component(ctx context.Context, config *rest.Config) error {
-	port, err := freePort()
+	port, err := processtest.FindPort()
 	if err != nil {
 		return err
 	}
@@ -154,7 +139,7 @@ func component(ctx context.Context, config *rest.Config) error {
 func scheme() *runtime.Scheme { return kubernetes.GardenScheme }
 
 // prepare makes what a garden has before anybody uses Packet, and waits until the admission component is asked.
-func prepare(ctx context.Context, stopped <-chan error) error {
+func prepare(ctx context.Context, stopped <-chan struct{}) error {
 	for _, object := range landscape() {
 		if err := garden.Create(ctx, object); err != nil {
 			return fmt.Errorf("making %s: %w", object.GetName(), err)
@@ -163,8 +148,8 @@ func prepare(ctx context.Context, stopped <-chan error) error {
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
 		select {
-		case err := <-stopped:
-			return false, fmt.Errorf("the admission component ended: %w", err)
+		case <-stopped:
+			return false, errors.New("the admission component ended")
 		default:
 		}
 		profile, err := firstOf("26-cloudprofile.yaml")
@@ -191,13 +176,4 @@ func prepare(ctx context.Context, stopped <-chan error) error {
 		return fmt.Errorf("waiting until the admission component is asked: %w (last answer: %w)", err, last)
 	}
 	return nil
-}
-
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port, nil
 }

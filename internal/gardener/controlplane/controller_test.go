@@ -93,6 +93,11 @@ func (s *shoot) request(t *testing.T, operation string) {
 func (s *shoot) operate(t *testing.T, operation string) {
 	t.Helper()
 	s.request(t, operation)
+	s.awaitTaken(t, operation)
+}
+
+func (s *shoot) awaitTaken(t *testing.T, operation string) {
+	t.Helper()
 	await(t, "the controller has taken "+operation, func(ctx context.Context) (bool, error) {
 		if err := shared.client.Get(ctx, client.ObjectKeyFromObject(s.cp), s.cp); err != nil {
 			return false, err
@@ -282,6 +287,8 @@ func TestMigrateAndRestore(t *testing.T) {
 		}
 	}
 	s.awaitOperation(t, gardencorev1beta1.LastOperationTypeMigrate, gardencorev1beta1.LastOperationStateSucceeded)
+	// The request is taken away last, and the next one with it, if it comes before.
+	s.awaitTaken(t, v1beta1constants.GardenerOperationMigrate)
 	s.nothingIsLeft(t)
 
 	s.operate(t, v1beta1constants.GardenerOperationRestore)

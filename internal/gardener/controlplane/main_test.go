@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -57,39 +56,24 @@ var shared struct {
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
-	os.Exit(withServer(m))
-}
-
-func withServer(m *testing.M) int {
-	environment := controlplanetest.New("")
-	folder, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/gardener/gardener").Output()
+	gardener, err := controlplanetest.ModuleFolder("github.com/gardener/gardener")
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "looking for Gardener's module:", err)
-		return 1
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
+	var definitions []string
 	for _, name := range []string{
 		"extensions.gardener.cloud_clusters", "extensions.gardener.cloud_controlplanes", "resources.gardener.cloud_managedresources",
 		"monitoring.coreos.com_servicemonitors", "monitoring.coreos.com_prometheusrules", "autoscaling.k8s.io_verticalpodautoscalers",
 	} {
-		environment.CRDInstallOptions.Paths = append(environment.CRDInstallOptions.Paths,
-			filepath.Join(strings.TrimSpace(string(folder)), "example", "seed-crds", "10-crd-"+name+".yaml"))
+		definitions = append(definitions, filepath.Join(gardener, "example", "seed-crds", "10-crd-"+name+".yaml"))
 	}
-	environment.ErrorIfCRDPathMissing = true
-	if shared.config, err = environment.Start(); err != nil {
-		fmt.Fprintln(os.Stderr, "starting the API server:", err)
-		return 1
-	}
-	defer func() {
-		if err := controlplanetest.Stop(environment); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-		}
-	}()
-	shared.config.QPS, shared.config.Burst = -1, 0
-	if shared.client, err = client.New(shared.config, client.Options{Scheme: testScheme()}); err != nil {
-		fmt.Fprintln(os.Stderr, "making a client:", err)
-		return 1
-	}
-	return m.Run()
+	os.Exit(controlplanetest.Run(m, controlplanetest.New(definitions...), func(suite *controlplanetest.Suite) (err error) {
+		shared.config = suite.Config
+		shared.config.QPS, shared.config.Burst = -1, 0
+		shared.client, err = client.New(shared.config, client.Options{Scheme: testScheme()})
+		return err
+	}))
 }
 
 func testScheme() *runtime.Scheme {

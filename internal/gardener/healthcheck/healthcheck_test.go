@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -50,50 +49,35 @@ var shared struct {
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
-	os.Exit(withServer(m))
-}
-
-func withServer(m *testing.M) int {
-	environment := controlplanetest.New("")
-	folder, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/gardener/gardener").Output()
+	gardener, err := controlplanetest.ModuleFolder("github.com/gardener/gardener")
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "looking for Gardener's module:", err)
-		return 1
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
+	var definitions []string
 	for _, name := range []string{
 		"extensions.gardener.cloud_clusters", "extensions.gardener.cloud_controlplanes", "extensions.gardener.cloud_workers",
 		"resources.gardener.cloud_managedresources", "machine.sapcloud.io_machinedeployments", "machine.sapcloud.io_machines",
 	} {
-		environment.CRDInstallOptions.Paths = append(environment.CRDInstallOptions.Paths,
-			filepath.Join(strings.TrimSpace(string(folder)), "example", "seed-crds", "10-crd-"+name+".yaml"))
+		definitions = append(definitions, filepath.Join(gardener, "example", "seed-crds", "10-crd-"+name+".yaml"))
 	}
-	environment.ErrorIfCRDPathMissing = true
-	if shared.config, err = environment.Start(); err != nil {
-		fmt.Fprintln(os.Stderr, "starting the API server:", err)
-		return 1
-	}
-	defer func() {
-		if err := controlplanetest.Stop(environment); err != nil {
-			fmt.Fprintln(os.Stderr, err)
+	environment := controlplanetest.New(definitions...)
+	os.Exit(controlplanetest.Run(m, environment, func(suite *controlplanetest.Suite) error {
+		shared.config = suite.Config
+		all, err := testScheme()
+		if err != nil {
+			return err
 		}
-	}()
-	all, err := testScheme()
-	if err == nil {
-		shared.client, err = client.New(shared.config, client.Options{Scheme: all})
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "making a client:", err)
-		return 1
-	}
-	user, err := environment.AddUser(envtest.User{Name: "shoot", Groups: []string{"system:masters"}}, nil)
-	if err == nil {
+		if shared.client, err = client.New(shared.config, client.Options{Scheme: all}); err != nil {
+			return fmt.Errorf("making a client: %w", err)
+		}
+		user, err := environment.AddUser(envtest.User{Name: "shoot", Groups: []string{"system:masters"}}, nil)
+		if err != nil {
+			return fmt.Errorf("making the user of the Shoot: %w", err)
+		}
 		shared.kubeconfig, err = user.KubeConfig()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "making the kubeconfig of the Shoot:", err)
-		return 1
-	}
-	return m.Run()
+		return err
+	}))
 }
 
 func testScheme() (*runtime.Scheme, error) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -29,12 +28,14 @@ import (
 	"github.com/packetyard/packetyard/internal/controlplanetest"
 	"github.com/packetyard/packetyard/internal/gardener/provider"
 	"github.com/packetyard/packetyard/internal/gardener/registration"
+	"github.com/packetyard/packetyard/internal/processtest"
 )
 
 const (
 	root      = "../../.."
 	chart     = "gardener-extension-provider-packet"
 	namespace = "extension-provider-packet-9r7xh"
+	patience  = 2 * time.Minute
 )
 
 func execute(t *testing.T, arguments ...string) (string, error) {
@@ -136,20 +137,6 @@ func objects[T any](t *testing.T, files map[string]map[string]string, name strin
 	return found
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
-
 // TestTheChartRunsTheExtension runs the program with the arguments, the configuration and the rights that its chart gives it, on a
 // real API server with Gardener's kinds, until its probes say that it is ready.
 func TestTheChartRunsTheExtension(t *testing.T) {
@@ -157,18 +144,8 @@ func TestTheChartRunsTheExtension(t *testing.T) {
 	if err != nil || len(crds) == 0 {
 		t.Fatal("example has no CustomResourceDefinitions", err)
 	}
-	environment := controlplanetest.New(os.Getenv("KUBEBUILDER_ASSETS"))
-	environment.CRDDirectoryPaths, environment.ErrorIfCRDPathMissing = crds, true
-	config, err := environment.Start()
-	if err != nil {
-		t.Fatalf("starting kube-apiserver and etcd, which `make assets` builds: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := controlplanetest.Stop(environment); err != nil {
-			t.Error(err)
-		}
-	})
-	c, err := client.New(config, client.Options{})
+	environment := controlplanetest.New(crds...)
+	c, err := client.New(controlplanetest.StartFor(t, environment), client.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,26 +179,40 @@ func TestTheChartRunsTheExtension(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	health, webhooks := freePort(t), freePort(t)
+	health, webhooks := fmt.Sprintf("127.0.0.1:%d", processtest.FreePort(t)), processtest.FreePort(t)
 	arguments := objects[appsv1.Deployment](t, files, "deployment.yaml")[0].Spec.Template.Spec.Containers[0].Args
 	arguments = append(arguments,
 		"--kubeconfig="+kubeconfig, "--config-file="+configuration, "--leader-election-namespace="+namespace,
-		"--health-bind-address=127.0.0.1:"+health, "--metrics-bind-address=0", "--webhook-config-server-port="+webhooks,
-		"--webhook-config-mode=url", "--webhook-config-url=127.0.0.1:"+webhooks, "--webhook-config-namespace="+namespace, "--webhook-config-cert-dir="+t.TempDir(),
+		"--health-bind-address="+health, "--metrics-bind-address=0", fmt.Sprintf("--webhook-config-server-port=%d", webhooks),
+		"--webhook-config-mode=url", fmt.Sprintf("--webhook-config-url=127.0.0.1:%d", webhooks), "--webhook-config-namespace="+namespace, "--webhook-config-cert-dir="+t.TempDir(),
 	)
 	ctx, cancel := context.WithCancel(t.Context())
 	command := provider.NewCommand(ctx, "v1.2.3")
 	command.SetArgs(arguments)
-	ended := make(chan error, 1)
-	go func() { ended <- command.Execute() }()
+	var problem error
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		problem = command.Execute()
+	}()
 	defer func() {
 		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("the extension ended with %v", err)
+		<-ended
+		if problem != nil {
+			t.Errorf("the extension ended with %v", problem)
 		}
 	}()
-	eventually(t, ended, func() error {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:"+health+"/readyz?verbose", nil)
+	stillRuns := func() {
+		t.Helper()
+		select {
+		case <-ended:
+			t.Fatalf("the extension ended: %v", problem)
+		default:
+		}
+	}
+	processtest.Succeeds(t, patience, "the extension is ready", func() error {
+		stillRuns()
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+health+"/readyz?verbose", nil)
 		if err != nil {
 			return err
 		}
@@ -235,7 +226,8 @@ func TestTheChartRunsTheExtension(t *testing.T) {
 		}
 		return nil
 	})
-	eventually(t, ended, func() error {
+	processtest.Succeeds(t, patience, "the extension shows that it lives and has its webhooks", func() error {
+		stillRuns()
 		if err := c.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "gardener-extension-heartbeat"}, &coordinationv1.Lease{}); err != nil {
 			return err
 		}
@@ -248,24 +240,4 @@ func TestTheChartRunsTheExtension(t *testing.T) {
 		}
 		return nil
 	})
-}
-
-func eventually(t *testing.T, ended <-chan error, ask func() error) {
-	t.Helper()
-	limit := time.After(2 * time.Minute)
-	again := time.NewTicker(100 * time.Millisecond)
-	defer again.Stop()
-	for {
-		err := ask()
-		if err == nil {
-			return
-		}
-		select {
-		case err := <-ended:
-			t.Fatalf("the extension ended: %v", err)
-		case <-limit:
-			t.Fatal(err)
-		case <-again.C:
-		}
-	}
 }

@@ -5,11 +5,8 @@ package webhook_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -36,11 +33,13 @@ import (
 	gardenletfeatures "github.com/gardener/gardener/pkg/gardenlet/features"
 
 	configv1alpha1 "github.com/packetyard/packetyard/api/config/v1alpha1"
+	"github.com/packetyard/packetyard/internal/controlplanetest"
 	"github.com/packetyard/packetyard/internal/gardener/account"
 	"github.com/packetyard/packetyard/internal/gardener/webhook/cloudprovider"
 	"github.com/packetyard/packetyard/internal/gardener/webhook/controlplane"
 	"github.com/packetyard/packetyard/internal/gardener/webhook/seedprovider"
 	"github.com/packetyard/packetyard/internal/gardener/webhook/shoot"
+	"github.com/packetyard/packetyard/internal/processtest"
 )
 
 const (
@@ -72,99 +71,59 @@ func TestMain(m *testing.M) {
 	}
 	ctrllog.SetLogger(logr.Discard())
 	gardenletfeatures.RegisterFeatureGates()
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	apiServer, err := apiServer(ctx)
+	definitions, err := definitions()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "preparing the test control plane: %v\n", err)
-		return 1
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
-	config, err := apiServer.Start()
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "starting the test control plane: %v\n", err)
-		return 1
-	}
-	code := 1
-	done := make(chan error, 1)
-	if environment, err = startWebhooks(ctx, config, done); err != nil {
-		fmt.Fprintf(os.Stderr, "starting the webhooks: %v\n", err)
-	} else {
-		environment.kubeconfig = apiServer.KubeConfig
-		code = m.Run()
-		cancel()
-		if err := <-done; err != nil {
-			fmt.Fprintf(os.Stderr, "running the webhooks: %v\n", err)
-			code = 1
+	apiServer := controlplanetest.New(definitions...)
+	apiServer.CRDInstallOptions = envtest.CRDInstallOptions{MaxTime: patience, PollInterval: 200 * time.Millisecond}
+	os.Exit(controlplanetest.Run(m, apiServer, func(suite *controlplanetest.Suite) (err error) {
+		if environment, err = startWebhooks(suite); err != nil {
+			return fmt.Errorf("starting the webhooks: %w", err)
 		}
-	}
-	if err := apiServer.Stop(); err != nil {
-		fmt.Fprintf(os.Stderr, "stopping the test control plane: %v\n", err)
-		code = 1
-	}
-	return code
+		environment.kubeconfig = apiServer.KubeConfig
+		return nil
+	}))
 }
 
-// apiServer has the CustomResourceDefinitions of a seed that the components use.
-func apiServer(ctx context.Context) (*envtest.Environment, error) {
-	if _, err := os.Stat(filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kube-apiserver")); err != nil {
-		return nil, fmt.Errorf("KUBEBUILDER_ASSETS has no kube-apiserver: run `make assets` once: %w", err)
-	}
-	gardener, err := moduleFolder(ctx, "github.com/gardener/gardener")
+// definitions are the files of the CustomResourceDefinitions of a seed that the components use.
+func definitions() ([]string, error) {
+	gardener, err := controlplanetest.ModuleFolder("github.com/gardener/gardener")
 	if err != nil {
 		return nil, err
 	}
-	druid, err := moduleFolder(ctx, "github.com/gardener/etcd-druid/api")
+	druid, err := controlplanetest.ModuleFolder("github.com/gardener/etcd-druid/api")
 	if err != nil {
 		return nil, err
 	}
 	crds := filepath.Join(gardener, "example", "seed-crds")
-	return &envtest.Environment{
-		ControlPlaneStartTimeout: 3 * time.Minute,
-		ControlPlaneStopTimeout:  3 * time.Minute,
-		CRDInstallOptions:        envtest.CRDInstallOptions{MaxTime: patience, PollInterval: 200 * time.Millisecond},
-		ErrorIfCRDPathMissing:    true,
-		CRDDirectoryPaths: []string{
-			filepath.Join(crds, "10-crd-autoscaling.k8s.io_verticalpodautoscalers.yaml"),
-			filepath.Join(crds, "10-crd-extensions.gardener.cloud_clusters.yaml"),
-			filepath.Join(crds, "10-crd-extensions.gardener.cloud_infrastructures.yaml"),
-			filepath.Join(crds, "10-crd-extensions.gardener.cloud_operatingsystemconfigs.yaml"),
-			filepath.Join(crds, "10-crd-monitoring.coreos.com_prometheusrules.yaml"),
-			filepath.Join(crds, "10-crd-monitoring.coreos.com_scrapeconfigs.yaml"),
-			filepath.Join(crds, "10-crd-monitoring.coreos.com_servicemonitors.yaml"),
-			filepath.Join(crds, "10-crd-resources.gardener.cloud_managedresources.yaml"),
-			filepath.Join(gardener, "pkg/component/networking/istio/charts/istio/istio-crds/crd-all.gen.yaml"),
-			filepath.Join(druid, "core/v1alpha1/crds/druid.gardener.cloud_etcds.yaml"),
-		},
+	return []string{
+		filepath.Join(crds, "10-crd-autoscaling.k8s.io_verticalpodautoscalers.yaml"),
+		filepath.Join(crds, "10-crd-extensions.gardener.cloud_clusters.yaml"),
+		filepath.Join(crds, "10-crd-extensions.gardener.cloud_infrastructures.yaml"),
+		filepath.Join(crds, "10-crd-extensions.gardener.cloud_operatingsystemconfigs.yaml"),
+		filepath.Join(crds, "10-crd-monitoring.coreos.com_prometheusrules.yaml"),
+		filepath.Join(crds, "10-crd-monitoring.coreos.com_scrapeconfigs.yaml"),
+		filepath.Join(crds, "10-crd-monitoring.coreos.com_servicemonitors.yaml"),
+		filepath.Join(crds, "10-crd-resources.gardener.cloud_managedresources.yaml"),
+		filepath.Join(gardener, "pkg/component/networking/istio/charts/istio/istio-crds/crd-all.gen.yaml"),
+		filepath.Join(druid, "core/v1alpha1/crds/druid.gardener.cloud_etcds.yaml"),
 	}, nil
 }
 
-func moduleFolder(ctx context.Context, module string) (string, error) {
-	output, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", module).Output()
-	if err != nil {
-		return "", fmt.Errorf("asking Go where %s is: %w", module, err)
-	}
-	return strings.TrimSpace(string(output)), nil
-}
-
 // startWebhooks registers the webhooks in mode url, as the extension does when it runs outside of the seed.
-func startWebhooks(ctx context.Context, config *rest.Config, done chan<- error) (*seed, error) {
+func startWebhooks(suite *controlplanetest.Suite) (*seed, error) {
 	certificates, err := os.MkdirTemp("", "webhooks-")
 	if err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	suite.Cleanup(func() error { return os.RemoveAll(certificates) })
+	port, err := processtest.FindPort()
 	if err != nil {
 		return nil, err
 	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	if err := listener.Close(); err != nil {
-		return nil, err
-	}
-	mgr, err := manager.New(config, manager.Options{
+	mgr, err := manager.New(suite.Config, manager.Options{
 		Scheme:        kubernetes.SeedScheme,
 		Metrics:       server.Options{BindAddress: "0"},
 		WebhookServer: ctrlwebhook.NewServer(ctrlwebhook.Options{Host: "127.0.0.1", Port: port, CertDir: certificates}),
@@ -178,19 +137,17 @@ func startWebhooks(ctx context.Context, config *rest.Config, done chan<- error) 
 	if err := options.Complete(); err != nil {
 		return nil, err
 	}
+	ctx := context.Background()
 	shootConfigs, err := options.Completed().AddToManager(ctx, mgr, nil)
 	if err != nil {
 		return nil, err
 	}
-	live, err := client.New(config, client.Options{Scheme: kubernetes.SeedScheme})
+	live, err := client.New(suite.Config, client.Options{Scheme: kubernetes.SeedScheme})
 	if err != nil {
 		return nil, err
 	}
-	go func() {
-		defer func() { _ = os.RemoveAll(certificates) }()
-		done <- mgr.Start(ctx)
-	}()
-	s := &seed{config: config, client: live, cached: mgr.GetClient(), shootConfigs: shootConfigs, certificates: certificates}
+	suite.Go(mgr.Start)
+	s := &seed{config: suite.Config, client: live, cached: mgr.GetClient(), shootConfigs: shootConfigs, certificates: certificates}
 	return s, s.untilRegistered(ctx)
 }
 

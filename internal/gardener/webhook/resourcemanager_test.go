@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,6 +26,8 @@ import (
 	resourcesv1alpha1 "github.com/gardener/gardener/pkg/apis/resources/v1alpha1"
 	"github.com/gardener/gardener/pkg/component/gardener/resourcemanager"
 	"github.com/gardener/gardener/pkg/utils/managedresources"
+
+	"github.com/packetyard/packetyard/internal/processtest"
 )
 
 // asResourceManager is set in a process that is to be a real gardener-resource-manager, and not the tests.
@@ -60,7 +61,9 @@ func startResourceManager(t *testing.T, g *gardenlet) {
 		if err := yaml.Unmarshal([]byte(get[corev1.ConfigMap](t, g, volume.ConfigMap.Name).Data["config.yaml"]), &config); err != nil {
 			t.Fatal(err)
 		}
-		address := func() map[string]any { return map[string]any{"bindAddress": "127.0.0.1", "port": freePort(t)} }
+		address := func() map[string]any {
+			return map[string]any{"bindAddress": "127.0.0.1", "port": processtest.FreePort(t)}
+		}
 		webhooks := address()
 		webhooks["tls"] = map[string]any{"serverCertDir": g.certificates}
 		config["server"] = map[string]any{"webhooks": webhooks, "healthProbes": address(), "metrics": address()}
@@ -89,16 +92,6 @@ func startResourceManager(t *testing.T, g *gardenlet) {
 			t.Logf("gardener-resource-manager said\n…%s", text[max(0, len(text)-4000):])
 		}
 	})
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
 }
 
 // applied has gardener-resource-manager apply something to the namespace of MetalLB, and returns what it says of that.

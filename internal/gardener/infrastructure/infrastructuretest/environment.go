@@ -5,7 +5,6 @@ package infrastructuretest
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 
 	extensionscontroller "github.com/gardener/gardener/extensions/pkg/controller"
@@ -28,24 +27,14 @@ type Environment struct {
 
 // Run starts an environment for all tests of a package and runs them; call it from TestMain.
 func Run(m *testing.M, use func(*Environment)) int {
-	server := controlplanetest.New("")
-	config, err := server.Start()
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "starting the test control plane (KUBEBUILDER_ASSETS names its programs, `make assets` builds them): %v\n", err)
-		return 1
-	}
-	code := 1
-	if environment, err := prepare(config); err != nil {
-		fmt.Fprintf(os.Stderr, "preparing the tests: %v\n", err)
-	} else {
+	return controlplanetest.Run(m, controlplanetest.New(), func(suite *controlplanetest.Suite) error {
+		environment, err := prepare(suite.Config)
+		if err != nil {
+			return err
+		}
 		use(environment)
-		code = m.Run()
-	}
-	if err := controlplanetest.Stop(server); err != nil {
-		fmt.Fprintf(os.Stderr, "stopping the test control plane: %v\n", err)
-		return max(code, 1)
-	}
-	return code
+		return nil
+	})
 }
 
 func prepare(config *rest.Config) (*Environment, error) {
